@@ -1,0 +1,66 @@
+"""The table of the Kubernetes kinds that are watched: where each is served and how it is projected.
+
+The order is the order in which a full list is read: what an Ingress depends on comes before the Ingress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.projection import (
+    Projection,
+    fnv1a32,
+    pem_digest,
+    project_block_affinity,
+    project_endpoint_slice,
+    project_ingress,
+    project_ingress_class,
+    project_namespace,
+    project_node,
+    project_secret,
+    project_service,
+)
+from shared.settings.model import Settings
+
+__all__ = ["BLOCK_AFFINITY", "KINDS", "Kind", "Projection", "fnv1a32", "kinds_for", "pem_digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One watched kind. `optional` kinds may not be served by the API server; missing is then not the same as empty."""
+
+    name: str
+    path: str
+    resource: str
+    namespaced: bool
+    optional: bool
+    project: Callable[[dict[str, Any]], Projection]
+
+
+_CORE = "/api/v1"
+_NETWORKING = "/apis/networking.k8s.io/v1"
+_DISCOVERY = "/apis/discovery.k8s.io/v1"
+_CALICO = "/apis/crd.projectcalico.org/v1"
+
+BLOCK_AFFINITY = Kind("BlockAffinity", _CALICO, "blockaffinities", False, True, project_block_affinity)
+
+KINDS: tuple[Kind, ...] = (
+    Kind("Namespace", _CORE, "namespaces", False, False, project_namespace),
+    Kind("Node", _CORE, "nodes", False, False, project_node),
+    Kind("Service", _CORE, "services", True, False, project_service),
+    Kind("EndpointSlice", _DISCOVERY, "endpointslices", True, False, project_endpoint_slice),
+    Kind("Secret", _CORE, "secrets", True, False, project_secret),
+    Kind("IngressClass", _NETWORKING, "ingressclasses", False, False, project_ingress_class),
+    Kind("Ingress", _NETWORKING, "ingresses", True, False, project_ingress),
+    BLOCK_AFFINITY,
+)
+"""Every kind, what an Ingress depends on before the Ingress."""
+
+
+def kinds_for(settings: Settings) -> tuple[Kind, ...]:
+    """The kinds that these settings need: BlockAffinities are read with Calico only."""
+    if settings.cni_plugin == "calico":
+        return KINDS
+    return tuple(kind for kind in KINDS if kind is not BLOCK_AFFINITY)

@@ -1,0 +1,381 @@
+"""What is kept of each Kubernetes object that is watched.
+
+A *projection* holds just the fields that the model reads, so that a change of anything else marks nothing, the mirror
+stays small, and no private key can reach Redis. It also says how the object is woven into the rest: `index` entries
+(`ref`, `member`) answer "who depends on this ref", `marks` are the work keys that the object concerns by itself, and
+`touches` are the refs whose members' work keys have to run. A member is `<work key> <Kind>/<id>`; the work key `-`
+stands for none.
+
+A projection never raises: an object comes from users, by way of an API server that may be older or laxer than the
+documentation. What can't be read is left out and described under `bad`, for the model to turn into an Event; the rest
+of the object is served. Fields that nothing reads yet (labels, node ports, Service annotations) are not kept: they
+would make work whenever they change.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+INGRESS_ANNOTATIONS = ("ako.vmware.com/enable-tls", "passthrough.ako.vmware.com/enabled")
+"""The annotations of an Ingress that the model reads."""
+
+STATUS_ANNOTATIONS = (
+    "ako.vmware.com/controller-cluster-uuid",
+    "ako.vmware.com/host-fqdn-vs-uuid-map",
+    "ako.vmware.com/tenant-name",
+)
+"""The annotations that we write on an Ingress, part of its status."""
+
+NODE_ANNOTATIONS = (
+    "ako.vmware.com/pod-cidrs",
+    "node.antrea.io/transport-addresses",
+    "projectcalico.org/IPv4Address",
+    "projectcalico.org/IPv6Address",
+)
+NAMESPACE_ANNOTATIONS = ("ako.vmware.com/tenant-name", "aviinfrasetting.ako.vmware.com/name")
+DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
+BUCKETS = 8
+"""Ingresses are indexed by `fnv1a32(host) % BUCKETS`; a shard of any size is a union of buckets."""
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What the mirror keeps of one object; see the module's docstring. `id` is `ns/name`, or `name` without namespace.
+
+    `status` (Ingress only) is `{"ingress": [{"ip", "hostname"}], "annotations": {...}}`: what we wrote ourselves. A
+    change of it alone marks only the object's `status:` key.
+    """
+
+    id: str
+    body: dict[str, Any]
+    status: dict[str, Any] | None = None
+    index: tuple[tuple[str, str], ...] = ()
+    marks: tuple[str, ...] = ()
+    touches: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=65_536)
+def fnv1a32(text: str) -> int:
+    """The 32-bit FNV-1a hash of the UTF-8 bytes; its low bits are the shard number of a host."""
+    value = 2166136261
+    for byte in text.encode():
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+def pem_digest(pem: bytes) -> str:
+    """The digest by which certificates are compared: `sha256:<hex>` of the PEM text without surrounding blanks."""
+    return "sha256:" + hashlib.sha256(pem.strip()).hexdigest()
+
+
+def project_ingress(obj: dict[str, Any]) -> Projection:
+    """An Ingress: its rules and TLS entries; hosts, Services, Secrets and class are indexed to the hosts' work keys."""
+    ns, name, meta = _identity(obj)
+    spec = _map(obj.get("spec"))
+    bad: list[str] = []
+    class_name = spec.get("ingressClassName")
+    body: dict[str, Any] = {
+        "ns": ns,
+        "name": name,
+        "uid": _text(meta.get("uid")),
+        "created": _text(meta.get("creationTimestamp")),
+        "class": class_name if isinstance(class_name, str) and class_name else None,
+        "annotations": _kept(meta, INGRESS_ANNOTATIONS),
+        "rules": _rules(spec, bad),
+        "tls": _tls(spec, bad),
+        "deleting": bool(meta.get("deletionTimestamp")),
+    }
+    if bad:
+        body["bad"] = bad
+    hosts = dict.fromkeys(rule["host"] for rule in body["rules"] if rule["host"])
+    marks = tuple(f"host:{host}" for host in hosts)
+    return Projection(
+        id=f"{ns}/{name}",
+        body=body,
+        status=_ingress_status(obj, meta),
+        index=_ingress_index(body, hosts),
+        marks=(*marks, f"status:Ingress/{ns}/{name}"),
+    )
+
+
+def project_service(obj: dict[str, Any]) -> Projection:
+    """A Service: type, address families and ports."""
+    ns, name, _ = _identity(obj)
+    spec = _map(obj.get("spec"))
+    ports = [
+        {
+            "name": _text(port.get("name")),
+            "port": port.get("port"),
+            "target": port.get("targetPort", port.get("port")),
+            "protocol": port.get("protocol") or "TCP",
+        }
+        for port in _maps(spec.get("ports"))
+    ]
+    body = {
+        "ns": ns,
+        "name": name,
+        "type": _text(spec.get("type")) or "ClusterIP",
+        "families": [family for family in _list(spec.get("ipFamilies")) if isinstance(family, str)],
+        "ports": ports,
+    }
+    return Projection(f"{ns}/{name}", body, touches=(f"Service/{ns}/{name}",))
+
+
+def project_endpoint_slice(obj: dict[str, Any]) -> Projection:
+    """An EndpointSlice of a Service; one that names no Service concerns nobody.
+
+    `enabled` follows AKO: ready must be true and terminating not true; `serving` is not asked.
+    """
+    ns, name, meta = _identity(obj)
+    service = _text(_map(meta.get("labels")).get("kubernetes.io/service-name"))
+    bad: list[str] = []
+    body: dict[str, Any] = {
+        "ns": ns,
+        "name": name,
+        "service": service,
+        "family": _text(obj.get("addressType")),
+        "ports": [
+            {"name": _text(port.get("name")), "port": port.get("port"), "protocol": port.get("protocol") or "TCP"}
+            for port in _maps(obj.get("ports"))
+        ],
+        "endpoints": _endpoints(obj, bad),
+    }
+    if bad:
+        body["bad"] = bad
+    if not service:
+        return Projection(f"{ns}/{name}", body)
+    return Projection(
+        f"{ns}/{name}",
+        body,
+        index=((f"Slices/{ns}/{service}", f"- EndpointSlice/{ns}/{name}"),),
+        touches=(f"Service/{ns}/{service}",),
+    )
+
+
+def project_secret(obj: dict[str, Any]) -> Projection:
+    """A Secret: digests of its certificates and the names of its non-empty keys, never a value.
+
+    A TLS Secret keeps its resourceVersion too, so that a new private key for the same certificate is noticed. Of any
+    other Secret nothing is kept but its name, and it concerns nobody.
+    """
+    ns, name, meta = _identity(obj)
+    data = _map(obj.get("data"))
+    body: dict[str, Any] = {"ns": ns, "name": name, "certs": {}, "keys": []}
+    if obj.get("type") != "kubernetes.io/tls" and "tls.crt" not in data:
+        return Projection(f"{ns}/{name}", body)
+    bad: list[str] = []
+    for crt in ("tls.crt", "alt.crt"):
+        pem = _decoded(data, crt, bad)
+        if pem:
+            body["certs"][crt] = pem_digest(pem)
+    body["keys"] = [key for key in ("tls.key", "alt.key") if _decoded(data, key, bad)]
+    body["rv"] = _text(meta.get("resourceVersion"))
+    if bad:
+        body["bad"] = bad
+    return Projection(f"{ns}/{name}", body, touches=(f"Secret/{ns}/{name}",))
+
+
+def project_node(obj: dict[str, Any]) -> Projection:
+    """A Node: InternalIP addresses in their order, pod networks and the annotations of the CNI plugins."""
+    _, name, meta = _identity(obj)
+    spec = _map(obj.get("spec"))
+    cidrs = [cidr for cidr in _list(spec.get("podCIDRs")) if isinstance(cidr, str) and cidr]
+    if not cidrs and isinstance(spec.get("podCIDR"), str) and spec["podCIDR"]:
+        cidrs = [spec["podCIDR"]]
+    addresses = [
+        _text(entry.get("address"))
+        for entry in _maps(_map(obj.get("status")).get("addresses"))
+        if entry.get("type") == "InternalIP" and entry.get("address")
+    ]
+    body = {
+        "name": name,
+        "addresses": addresses,
+        "pod_cidrs": cidrs,
+        "annotations": _kept(meta, NODE_ANNOTATIONS),
+    }
+    return Projection(name, body, marks=(f"change:Node/{name}",))
+
+
+def project_namespace(obj: dict[str, Any]) -> Projection:
+    """A Namespace: the annotations that bind it to a tenant or to an AviInfraSetting."""
+    _, name, meta = _identity(obj)
+    body = {"name": name, "annotations": _kept(meta, NAMESPACE_ANNOTATIONS)}
+    return Projection(name, body, marks=(f"change:Namespace/{name}",))
+
+
+def project_ingress_class(obj: dict[str, Any]) -> Projection:
+    """An IngressClass: controller, whether it is a default class, and its parameters."""
+    _, name, meta = _identity(obj)
+    spec = _map(obj.get("spec"))
+    parameters = _map(spec.get("parameters"))
+    body = {
+        "name": name,
+        "controller": _text(spec.get("controller")),
+        "default": _map(meta.get("annotations")).get(DEFAULT_CLASS_ANNOTATION) == "true",
+        "parameters": {key: _text(parameters.get(key)) for key in ("apiGroup", "kind", "name")} if parameters else None,
+    }
+    return Projection(name, body, marks=(f"change:IngressClass/{name}",))
+
+
+def project_block_affinity(obj: dict[str, Any]) -> Projection:
+    """A BlockAffinity of Calico: a pod network bound to a node. Its `deleted` is a text in the CRD."""
+    _, name, _ = _identity(obj)
+    spec = _map(obj.get("spec"))
+    node = _text(spec.get("node"))
+    body = {
+        "name": name,
+        "node": node,
+        "cidr": _text(spec.get("cidr")),
+        "deleted": str(spec.get("deleted", "")).lower() == "true",
+    }
+    return Projection(name, body, marks=(f"change:Node/{node}",) if node else ())
+
+
+def _identity(obj: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    meta = _map(obj.get("metadata"))
+    return _text(meta.get("namespace")), _text(meta.get("name")), meta
+
+
+def _map(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _maps(value: object) -> list[dict[str, Any]]:
+    return [item for item in _list(value) if isinstance(item, dict)]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _kept(meta: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+    annotations = meta.get("annotations")
+    if not annotations:
+        return {}
+    return {name: text for name in names if isinstance(text := _map(annotations).get(name), str)}
+
+
+def _rules(spec: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
+    """The rules whose host can be read, in their order; a rule without a host has the host ""."""
+    rules = []
+    for number, rule in enumerate(_list(spec.get("rules"))):
+        where = f"spec.rules[{number}]"
+        host = _map(rule).get("host") or ""
+        if not isinstance(rule, dict) or not isinstance(host, str) or (host and not _is_host(host)):
+            bad.append(f"{where}: {host!r} is not a DNS name, so the rule is left out")
+            continue
+        rules.append(_rule(rule, host, where))
+    if _map(spec.get("defaultBackend")):
+        bad.append("spec.defaultBackend is not served; give it a rule with a host and the path /")
+    return rules
+
+
+def _rule(rule: dict[str, Any], host: str, where: str) -> dict[str, Any]:
+    result: dict[str, Any] = {"host": host, "paths": []}
+    faults = []
+    for number, path in enumerate(_list(_map(rule.get("http")).get("paths"))):
+        parsed = _path(_map(path))
+        if isinstance(parsed, str):
+            faults.append(f"{where}.http.paths[{number}]: {parsed}, so the path is left out")
+        else:
+            result["paths"].append(parsed)
+    if not result["paths"] and not faults:
+        faults.append(f"{where} has no http.paths, so nothing is served for it")
+    if faults:
+        result["bad"] = "; ".join(faults)
+    return result
+
+
+def _path(path: dict[str, Any]) -> dict[str, Any] | str:
+    """The path, or what is wrong with it."""
+    text = path.get("path") or ""
+    if not isinstance(text, str) or (text and not text.startswith("/")):
+        return f"the path {text!r} does not begin with /"
+    service = _map(_map(path.get("backend")).get("service"))
+    if not _text(service.get("name")):
+        return "the backend names no Service"
+    port = _map(service.get("port"))
+    number = port.get("number") or _text(port.get("name"))
+    if not number or not isinstance(number, int | str):
+        return f"the backend Service {service['name']} has neither a port number nor a port name"
+    return {"path": text, "type": _text(path.get("pathType")), "service": service["name"], "port": number}
+
+
+def _tls(spec: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
+    entries = []
+    for number, entry in enumerate(_list(spec.get("tls"))):
+        if not isinstance(entry, dict):
+            bad.append(f"spec.tls[{number}] is not a map, so it is left out")
+            continue
+        hosts = [host for host in _list(entry.get("hosts")) if isinstance(host, str)]
+        entries.append({"hosts": hosts, "secret": _text(entry.get("secretName"))})
+    return entries
+
+
+def _is_host(host: str) -> bool:
+    return len(host) <= 253 and _HOST.fullmatch(host) is not None
+
+
+def _ingress_index(body: dict[str, Any], hosts: dict[str, None]) -> tuple[tuple[str, str], ...]:
+    ns = body["ns"]
+    own = f"Ingress/{ns}/{body['name']}"
+    index: dict[tuple[str, str], None] = {}
+    for host in hosts:
+        member = f"host:{host} {own}"
+        index[(f"Host/{host}", member)] = None
+        index[(f"Bucket/{fnv1a32(host) % BUCKETS}", member)] = None
+        index[(f"Namespace/{ns}", member)] = None
+        index[(f"IngressClass/{body['class'] or ''}", member)] = None
+    for rule in body["rules"]:
+        if not rule["host"]:
+            index[("Hostless", f"- {own}")] = None
+            continue
+        for path in rule["paths"]:
+            index[(f"Service/{ns}/{path['service']}", f"host:{rule['host']} {own}")] = None
+    for entry in body["tls"]:
+        for host in entry["hosts"]:
+            if host in hosts and entry["secret"]:
+                index[(f"Secret/{ns}/{entry['secret']}", f"host:{host} {own}")] = None
+    return tuple(index)
+
+
+def _ingress_status(obj: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
+    entries = _maps(_map(_map(obj.get("status")).get("loadBalancer")).get("ingress"))
+    return {
+        "ingress": [{key: entry[key] for key in ("ip", "hostname") if _text(entry.get(key))} for entry in entries],
+        "annotations": _kept(meta, STATUS_ANNOTATIONS),
+    }
+
+
+def _endpoints(obj: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
+    endpoints = []
+    for number, endpoint in enumerate(_list(obj.get("endpoints"))):
+        fields = _map(endpoint)
+        addresses = _list(fields.get("addresses"))
+        if not addresses or not _text(addresses[0]):
+            bad.append(f"endpoints[{number}] has no address, so it is left out")
+            continue
+        conditions = _map(fields.get("conditions"))
+        enabled = conditions.get("ready") is True and conditions.get("terminating") is not True
+        endpoints.append({"address": addresses[0], "enabled": enabled, "node": _text(fields.get("nodeName"))})
+    return endpoints
+
+
+def _decoded(data: dict[str, Any], key: str, bad: list[str]) -> bytes:
+    """The value under `key` without surrounding blanks, empty when it is absent or not base64."""
+    try:
+        return base64.b64decode("".join(_text(data.get(key)).split()), validate=True).strip()
+    except ValueError:
+        bad.append(f"data[{key}] is not base64")
+        return b""

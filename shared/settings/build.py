@@ -1,0 +1,141 @@
+"""From a document to settings: the schema's verdict as (place, message) pairs, the dataclasses, and what to warn of.
+
+Everything here is plain data in, plain data out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from shared.errors import SettingsError
+from shared.settings.fields import Key, Rows, Use, found
+from shared.settings.model import ControllerSettings, NodeNetwork, PipelineSettings, Settings, VipNetwork
+from shared.settings.schema import SCHEMA, Part, Section
+from shared.settings.sources import Document
+
+Path_ = tuple[Any, ...]
+
+
+def check(schema: Section, document: Document) -> dict[str, Any]:
+    """The document's values as the schema understands them. Raises SettingsError with every problem."""
+    try:
+        values: dict[str, Any] = schema.load(document.values)
+    except ValidationError as error:
+        problems = [(document.place(path), text) for path, text in _problems(error.messages, schema, ())]
+        # Not chained: marshmallow's error carries all the data, credentials included.
+        raise SettingsError(problems) from None
+    return values
+
+
+def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
+    """The settings that checked values mean."""
+    ako, network, l7, l4 = values["ako"], values["network"], values["l7"], values["l4"]
+    controller = {name: value for name, value in values["controller"].items() if name != "dedicated_tenant"}
+    pipeline = dict(values["pipeline"])
+    if pipeline["resync_interval"] is None:
+        pipeline["resync_interval"] = float(ako["resync_interval"])
+    return Settings(
+        cluster_name=ako["cluster_name"],
+        controller=ControllerSettings(**controller),
+        vip_networks=tuple(VipNetwork(**row) for row in network["vip_networks"]),
+        node_networks=tuple(
+            NodeNetwork(row["name"], row["uuid"], tuple(cidr for cidr in row["cidrs"] if cidr))
+            for row in network["node_networks"]
+        ),
+        ip_family=ako["ip_family"],
+        cni_plugin=ako["cni_plugin"],
+        service_type=l7["service_type"],
+        shard_size=l7["shard_size"],
+        auto_fqdn=l4["auto_fqdn"],
+        default_domain=network["default_domain"] or l4["default_domain"],
+        disable_static_routes=ako["disable_static_routes"],
+        pod_namespace=pod_namespace,
+        pipeline=PipelineSettings(**pipeline, log_level=ako["log_level"]),
+    )
+
+
+def warnings(values: Mapping[str, Any], document: Document) -> Iterator[str]:
+    """One line for each key that asks for something that this release does not do."""
+    for path, field, value in _walk(SCHEMA, values, ()):
+        use = field.metadata["use"]
+        if use is Use.PENDING and not _is_default(field, value):
+            said = found(_raw(document.values, path))
+            yield f"{document.place(path)}: {said} has no effect, this release does not serve it yet"
+        if use is Use.DEPRECATED and value not in (None, "", False):
+            yield f"{document.place(path)}: deprecated and without effect; remove it"
+    if values["l4"]["default_domain"]:
+        yield "L4Settings.defaultDomain: deprecated; move it to NetworkSettings.defaultDomain"
+
+
+def notes(document: Document) -> Iterator[str]:
+    """One line that names all keys that only AKO's own container needs."""
+    chart = [str(field.data_key) for field in SCHEMA.fields.values() if field.metadata.get("use") is Use.CHART]
+    present = [key for key in chart if document.values.get(key) is not None]
+    if present:
+        yield f"{', '.join(present)}: read past, only the deployment of AKO's own container needs it"
+
+
+def _problems(errors: Any, field: Section | fields.Field[Any] | None, path: Path_) -> Iterator[tuple[Path_, str]]:
+    """marshmallow's nested errors as flat pairs, in the order of the schema, rows by number, unknown keys last."""
+    if not isinstance(errors, Mapping):
+        yield from ((path, str(text)) for text in errors)
+        return
+    section = field.section if isinstance(field, Part) else field
+    below = {part.data_key: part for part in section.fields.values()} if isinstance(section, Section) else {}
+    for key in _ordered(errors, below):
+        if isinstance(section, Section) and errors[key] == [section.error_messages["unknown"]]:
+            yield (*path, key), _unknown(key, below)
+        elif key == "_schema":
+            yield from _problems(errors[key], None, path)
+        else:
+            inner = section.inner if isinstance(section, Rows) else below.get(key)
+            yield from _problems(errors[key], inner, (*path, key))
+
+
+def _ordered(errors: Mapping[Any, Any], known: Iterable[Any]) -> list[Any]:
+    ranks = {key: rank for rank, key in enumerate(known)}
+    return sorted(errors, key=lambda key: (ranks.get(key, len(ranks)), isinstance(key, str), str(key).rjust(8)))
+
+
+def _unknown(key: Any, known: Iterable[Any]) -> str:
+    """What to do about a key that nobody knows: the nearest one, or the section where it belongs."""
+    names = {str(name).lower(): str(name) for name in known}
+    near = difflib.get_close_matches(str(key).lower()[:60], names, n=1)
+    if near:
+        return f"unknown key; write {names[near[0]]}"
+    for path, _ in _every_key(SCHEMA, ()):
+        if path[-1] == key and len(path) > 1:
+            return f"unknown key here; write it below {'.'.join(path[:-1])}"
+    return f"unknown key; remove it or write one of {', '.join(sorted(names.values()))}"
+
+
+def _every_key(schema: Section, path: Path_) -> Iterator[tuple[Path_, fields.Field[Any]]]:
+    for field in schema.fields.values():
+        yield (*path, field.data_key), field
+        if isinstance(field, Part):
+            yield from _every_key(field.section, (*path, field.data_key))
+
+
+def _walk(schema: Section, values: Mapping[str, Any], path: Path_) -> Iterator[tuple[Path_, Key[Any] | Rows, Any]]:
+    """Each key with its path in the file and its checked value."""
+    for name, field in schema.fields.items():
+        here = (*path, field.data_key)
+        if isinstance(field, Part):
+            yield from _walk(field.section, values[name], here)
+        elif isinstance(field, Key | Rows):
+            yield here, field, values[name]
+
+
+def _is_default(field: Key[Any] | Rows, value: Any) -> bool:
+    default = list(field.load_default) if isinstance(field, Rows) else field.load_default
+    return bool((list(value) if isinstance(field, Rows) else value) == default)
+
+
+def _raw(values: Any, path: Path_) -> Any:
+    for key in path:
+        values = values[key]
+    return values

@@ -1,0 +1,148 @@
+"""The settings as the rest of the program sees them: frozen, typed, already validated.
+
+Built by `shared.settings.load`; nothing here parses or checks anything. Secrets are kept out of `Settings`
+on purpose (see `Credentials`), so that a digest, a log line or a Redis value can never carry one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+
+class IpFamily(enum.Enum):
+    """`AKOSettings.ipFamily`: which back-end families are used. V4_V6 needs a feature gate (a later release)."""
+
+    V4 = "V4"
+    V6 = "V6"
+    V4_V6 = "V4_V6"
+
+    @property
+    def v4(self) -> bool:
+        return self is not IpFamily.V6
+
+    @property
+    def v6(self) -> bool:
+        return self is not IpFamily.V4
+
+
+class ServiceType(enum.Enum):
+    """`L7Settings.serviceType`."""
+
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    NODE_PORT_LOCAL = "NodePortLocal"
+
+
+class ShardSize(enum.Enum):
+    """`L7Settings.shardVSSize`: the number of shared parents; DEDICATED has none."""
+
+    LARGE = 8
+    MEDIUM = 4
+    SMALL = 1
+    DEDICATED = 0
+
+
+class AutoFqdn(enum.Enum):
+    """`L4Settings.autoFQDN`."""
+
+    DEFAULT = "default"
+    FLAT = "flat"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class VipNetwork:
+    """One row of `NetworkSettings.vipNetworkList`; the networks are canonical (host bits cleared)."""
+
+    name: str
+    uuid: str = ""
+    cidr: IPv4Network | None = None
+    v6cidr: IPv6Network | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeNetwork:
+    """One row of `NetworkSettings.nodeNetworkList`."""
+
+    name: str
+    uuid: str = ""
+    cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """`ControllerSettings` of values.yaml. `host` may carry a port; an empty `vrf` means: of the VIP network."""
+
+    host: str
+    version: str = ""
+    cloud: str = "Default-Cloud"
+    tenant: str = "admin"
+    vrf: str = ""
+    se_group: str = "Default-Group"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """Our own section `pipeline`: how the work is done, never what is built (so it is not in the digest).
+
+    Times are in seconds; a `resync_interval` of 0 means no periodic census. `log_level` is `AKOSettings.logLevel`
+    in Python's words (DEBUG, INFO, WARNING, ERROR).
+    """
+
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)  # it may carry a password
+    lease_ttl: float = 10.0
+    resync_interval: float = 1800.0
+    concurrency: int = 8
+    connect_timeout: float = 3.0
+    read_timeout: float = 60.0
+    max_in_flight: int = 16
+    log_level: str = "WARNING"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Access to the controller. `repr` shows nothing of it. Without `ca` the system's trust store is used."""
+
+    username: str
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    ca: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides what the Avi objects look like, and `pipeline`, which does not."""
+
+    cluster_name: str
+    controller: ControllerSettings
+    vip_networks: tuple[VipNetwork, ...]
+    node_networks: tuple[NodeNetwork, ...] = ()
+    ip_family: IpFamily = IpFamily.V4
+    cni_plugin: str = ""
+    service_type: ServiceType = ServiceType.CLUSTER_IP
+    shard_size: ShardSize = ShardSize.LARGE
+    auto_fqdn: AutoFqdn = AutoFqdn.DEFAULT
+    default_domain: str = ""
+    disable_static_routes: bool = False
+    pod_namespace: str = "avi-system"
+    pipeline: PipelineSettings = PipelineSettings()
+
+    @property
+    def prefix(self) -> str:
+        """What every Avi name of this cluster begins with."""
+        return f"{self.cluster_name}--"
+
+    @property
+    def created_by(self) -> str:
+        """The `created_by` mark on the objects of this cluster."""
+        return f"ako-{self.cluster_name}"
+
+    def digest(self) -> str:
+        """A stable id of every field that enters the model (`pipeline` does not)."""
+        fields = dataclasses.asdict(dataclasses.replace(self, pipeline=PipelineSettings()))
+        return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()[:16]

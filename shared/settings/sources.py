@@ -1,0 +1,156 @@
+"""Where settings come from: the values file and the environment, merged into one document; the later one wins.
+
+A document remembers which of its values came from an environment variable, so that a message can name the place where
+the mistake was made. Reading is defensive, because the file is written by hand and may hold passwords: its size, depth
+and YAML features are bounded, and no message repeats a piece of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.errors import SettingsError
+from shared.settings.fields import Key, Rows
+
+Path_ = tuple[str, ...]
+
+_MOST_BYTES = 262_144  # AKO's own file has 12 kB with its comments
+_MOST_DEPTH = 24  # the deepest key of the chart lies 6 levels down
+
+
+@dataclass(slots=True)
+class Document:
+    """Raw values by section, and for those that the environment gave: path → variable."""
+
+    values: dict[Any, Any]
+    origins: dict[Path_, str] = field(default_factory=dict)
+
+    def place(self, path: tuple[Any, ...]) -> str:
+        """The path as the reader knows it: `NetworkSettings.vipNetworkList[0].cidr` or `VIP_NETWORK_LIST[0].cidr`."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.origins:
+                return self.origins[path[:length]] + _dotted(path[length:], start=False)
+        return _dotted(path, start=True)
+
+
+def read_values(path: str | None) -> dict[Any, Any]:
+    """The values file as plain mappings; {} without a path or for an empty file. Raises SettingsError."""
+    if path is None:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        raise SettingsError([(path, f"cannot be read ({reason}); give the path of a readable values.yaml")]) from None
+    if len(raw) > _MOST_BYTES:
+        raise SettingsError([(path, f"is larger than {_MOST_BYTES // 1024} KiB; give a values.yaml")])
+    try:
+        values = yaml.load(raw.decode("utf-8-sig"), _Loader)  # noqa: S506 - derives from SafeLoader
+    except UnicodeDecodeError:
+        raise SettingsError([(path, "is not UTF-8 text; save it as UTF-8")]) from None
+    except yaml.YAMLError as error:
+        raise SettingsError([(path, _yaml_problem(error))]) from None
+    except ValueError:
+        # PyYAML's own conversions of what looks like a number or a date: 2026-99-99, 0x_
+        problem = "holds something that looks like a number or a date and is none; put it in quotes"
+        raise SettingsError([(path, problem)]) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError([(path, "is not a mapping of sections; write `AKOSettings:` and so on at the left margin")])
+    return values
+
+
+def overlay(document: Document, keys: Iterable[tuple[Path_, Key[Any] | Rows]], environ: Mapping[str, str]) -> None:
+    """Put what the environment says over the document. A variable that is empty counts as not set."""
+    for path, key in keys:
+        variable = key.metadata["env"]
+        text = environ.get(variable, "") if variable else ""
+        if not text.strip():
+            continue
+        value: Any = text
+        if isinstance(key, Rows):
+            try:
+                value = json.loads(text)
+            except (ValueError, RecursionError):
+                value = text  # the schema says that a list belongs there
+            if value is None:  # AKO's chart writes `null` for a list that is not given
+                continue
+        if _put(document.values, path, value):
+            document.origins[path] = variable
+
+
+def _put(values: dict[Any, Any], path: Path_, value: Any) -> bool:
+    """Set one value; False when a section on the way is no mapping (the schema will say so)."""
+    for name in path[:-1]:
+        if values.get(name) is None:
+            values[name] = {}
+        values = values[name]
+        if not isinstance(values, dict):
+            return False
+    values[path[-1]] = value
+    return True
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without what a values file never needs and an attack or a slip does: aliases, tags, doubled keys, depth."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """One node and all below it."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read; write the value out", problem_mark=event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(problem="tags (!name) are not read; put the text in quotes", problem_mark=event.start_mark)
+        if self.depth >= _MOST_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        """A mapping; a key written twice is refused, where PyYAML would silently take the last."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem="a key is written twice; keep one", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """The place and the cause, cut before anything that the parser quotes from the file."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "is not YAML (a character that YAML forbids); save it as plain text"
+    cause = re.split(r"['\"]", error.problem or "", maxsplit=1)[0].strip()
+    mark = error.problem_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: {cause}. Text that holds `: `, `#`, `*`, `&` or ends in `:` needs quotes"
+
+
+def _dotted(path: tuple[Any, ...], *, start: bool) -> str:
+    text = ""
+    for part in path:
+        if isinstance(part, int) and not isinstance(part, bool):
+            text += f"[{part}]"
+        else:
+            text += ("" if start and not text else ".") + _plain(part)
+    return text
+
+
+def _plain(key: Any) -> str:
+    """A key as the file has it when it is a plain word, else quoted and cut."""
+    text = str(key) if isinstance(key, str | bool | float) or key is None else type(key).__name__
+    return text if re.fullmatch(r"[\w/-]{1,60}", text) else repr(text[:60])

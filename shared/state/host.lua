@@ -1,0 +1,12 @@
+-- First look at a host. ARGV[1]: the fqdn. Returns {versions of the cached kinds, Ingress bodies...}.
+local ids = {}
+for _, member in ipairs(call('SMEMBERS', P .. 'ix:Host/' .. ARGV[1])) do
+  ids[#ids + 1] = string.match(member, ' Ingress/(.+)$')
+end
+local answer = { call('HGET', P .. 'versions', 'Namespace') or '0', call('HGET', P .. 'versions', 'IngressClass') or '0', call('HGET', META, 'facts_digest') or '' }
+if #ids > 0 then
+  for _, body in ipairs(call('HMGET', P .. 'mirror:Ingress', unpack(ids))) do
+    if body then answer[#answer + 1] = body end
+  end
+end
+return answer

@@ -1,0 +1,162 @@
+"""The ledger: what we believe stands on the controller, one entry per Avi object, under the key that owns it.
+
+An entry with an open intent ("create", "delete", or "unseen" by a census) is uncertain: whoever meets it reads the
+object by name before it believes in presence or absence. An entry is written by the step that checks the claim, so
+a worker that has lost its claim can change nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from shared.errors import ClaimLost
+from shared.state.connection import State, bounded
+from shared.state.work import MILLION, Claim
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One Avi object as we know it. `at`: Redis time (us) of the last touch; `extra`: a vsvip's addresses."""
+
+    id: str
+    uuid: str
+    last_modified: str
+    owned: Mapping[str, Any]
+    references: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    intent: str = ""
+    at: int = 0
+
+    def to_json(self) -> str:
+        """The stored text. `intent` and `at` come first, adjacent: the scripts replace them by pattern."""
+        return orjson.dumps(
+            {
+                "intent": self.intent,
+                "at": self.at,
+                "id": self.id,
+                "uuid": self.uuid,
+                "last_modified": self.last_modified,
+                "owned": self.owned,
+                "references": self.references,
+                "extra": self.extra,
+            }
+        ).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> LedgerEntry:
+        """Reads a stored text."""
+        fields = orjson.loads(text)
+        fields["references"] = tuple(fields["references"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """What one key may know: its own entries, who refers to them, and (owner, stands) of objects of other keys."""
+
+    own: dict[str, LedgerEntry]
+    referrers: dict[str, frozenset[str]]
+    others: dict[str, tuple[str, bool]]
+
+
+class Ledger:
+    """Reads and writes the ledger."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def view(self, key: str, others: Iterable[str]) -> LedgerView:
+        """The entries of `key` and what is known of `others` (object ids)."""
+        own, referrers, rest = self.state.script("view", key, *others)
+        entries = {own[i]: LedgerEntry.from_json(own[i + 1]) for i in range(0, len(own), 2)}
+        return LedgerView(
+            entries,
+            {referrers[i]: frozenset(referrers[i + 1]) for i in range(0, len(referrers), 2)},
+            {rest[i]: (rest[i + 1], rest[i + 2] == 1) for i in range(0, len(rest), 3)},
+        )
+
+    def step(
+        self,
+        claim: Claim,
+        *,
+        record: tuple[str, LedgerEntry | None] | None = None,
+        permit: tuple[str, str] | None = None,
+    ) -> str:
+        """Records what the last call did and permits the next one, in one script.
+
+        `record`: object id and its entry (None: gone). `permit`: object id and intent ("create", "delete", "").
+        Returns "" when permitted, else the key that owns the name. Raises ClaimLost: write nothing more.
+        """
+        args: dict[str, Any] = {"key": claim.key, "token": claim.token, "incarnation": claim.incarnation}
+        args["record"] = args["permit"] = False
+        if record is not None:
+            id_, entry = record
+            args["record"] = {
+                "id": id_,
+                "entry": entry.to_json() if entry else False,
+                "references": entry.references if entry else (),
+            }
+        if permit is not None:
+            args["permit"] = {"id": permit[0], "intent": permit[1]}
+        verdict, owner = self.state.script("step", orjson.dumps(args))
+        if verdict == "lost":
+            raise ClaimLost("the claim is no longer ours", where=claim.key)
+        return str(owner)
+
+    def doubt(self, cause: str, ids: Iterable[str]) -> None:
+        """Makes the entries of `ids` uncertain and wakes the keys that own them; unknown ids are left alone."""
+        self.state.script("doubt", cause, *ids)
+
+    def standing_of(self, owners: Sequence[str]) -> frozenset[str]:
+        """The pools and virtual services of some owner keys that stand on the controller for certain."""
+        standing: set[str] = set()
+        for start in range(0, len(owners), 500):
+            standing.update(self.state.script("standing", *owners[start : start + 500]))
+        return frozenset(standing)
+
+    def standing(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of `ids` that stand on the controller for certain."""
+        if not ids:
+            return frozenset()
+        with bounded():
+            flags = self.state.redis.smismember(self.state.key("stands"), list(ids))
+        return frozenset(id_ for id_, flag in zip(ids, flags, strict=True) if flag)
+
+    def entries(self, owners: Sequence[tuple[str, str]]) -> dict[str, LedgerEntry]:
+        """Single entries, asked for as (owner key, object id)."""
+        if not owners:
+            return {}
+        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+            for owner, id_ in owners:
+                pipe.hget(self.state.key(f"ledger:{owner}"), id_)
+            found = pipe.execute()
+        return {id_: LedgerEntry.from_json(text) for (_, id_), text in zip(owners, found, strict=True) if text}
+
+    def owners(self) -> dict[str, str]:
+        """Every object id in the ledger and the key that owns it."""
+        return self.state.hash("owner")
+
+    def now(self) -> int:
+        """Redis time in microseconds: asked for before a census page is requested."""
+        with bounded():
+            seconds, micros = self.state.redis.time()
+        return int(seconds) * MILLION + int(micros)
+
+    def merge(self, claim: Claim, asked: int, page: Sequence[tuple[str, LedgerEntry]]) -> list[str]:
+        """Merges a census page of (owner key, entry), asked for at `asked`; returns owners whose objects differ."""
+        flat = [text for owner, entry in page for text in (entry.id, owner, entry.to_json())]
+        return self._census("census", claim, asked, flat)
+
+    def close_census(self, claim: Claim, began: int, types: Sequence[str]) -> list[str]:
+        """Ends a census of `types`: what it did not see becomes uncertain; returns the owners of that."""
+        return self._census("census_end", claim, began, types)
+
+    def _census(self, script: str, claim: Claim, at: int, rest: Sequence[str]) -> list[str]:
+        answer = self.state.script(script, claim.key, claim.token, claim.incarnation, str(at), *rest)
+        if answer[0] == "lost":
+            raise ClaimLost("the census lost its claim", where=claim.key)
+        return list(answer[1:])

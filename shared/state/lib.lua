@@ -1,0 +1,123 @@
+-- Common ground of every script: names, time, the run check, and how a key is marked.
+-- KEYS[1] is the prefix of all our Redis keys; every script is one atomic step and takes the time from Redis.
+local P = KEYS[1]
+local META, LATER, CLAIMS = P .. 'meta', P .. 'later', P .. 'claims'
+local READY = { ['0'] = P .. 'ready:0', ['1'] = P .. 'ready:1' }
+local CLAIM, AGAIN, CLASS = P .. 'claim', P .. 'again', P .. 'class'
+local CAUSE, FAILURES, WAITED, LOST, ENDED = P .. 'cause', P .. 'failures', P .. 'waited', P .. 'lost', P .. 'ended'
+local OWNER, STANDS, TOMBS, ROWS = P .. 'owner', P .. 'stands', P .. 'tombs', P .. 'rows'
+
+local function call(...) return redis.call(...) end
+
+local function now_us()
+  local t = call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+
+local function server_run()
+  return string.match(call('INFO', 'server'), 'run_id:(%x+)')
+end
+
+-- The incarnation, or false when Redis is not the one that it belongs to.
+local function incarnation()
+  local meta = call('HMGET', META, 'incarnation', 'run_id')
+  if not meta[1] or meta[2] ~= server_run() then return false end
+  return meta[1]
+end
+
+local function is_control(key)
+  return key == 'resync' or string.sub(key, 1, 7) == 'change:'
+end
+
+-- Control keys go first; a status is written after the hosts that were marked with it.
+local function order(key, now)
+  if is_control(key) then return now - 1e15 end
+  if string.sub(key, 1, 7) == 'status:' then return now + 2e6 end
+  return now
+end
+
+-- A shard gathers the changes of its hosts: not again before max(0.5 s, 4 x its last duration) after its last end.
+local function debounced(key, now)
+  if string.sub(key, 1, 6) ~= 'shard:' then return now end
+  local ended = call('HGET', ENDED, key)
+  if not ended then return now end
+  local at, took = string.match(ended, '^(%d+) (%d+)$')
+  return math.max(now, tonumber(at) + math.max(500000, 4 * tonumber(took)))
+end
+
+local function class_of(key)
+  return call('HGET', CLASS, key) or '1'
+end
+
+-- Puts a key that is nowhere into `ready`, or into `later` while its debounce runs.
+local function enter(key, class, now)
+  call('HSET', CLASS, key, class)
+  local due = debounced(key, now)
+  if due > now then
+    call('ZADD', LATER, due, key)
+    return false
+  end
+  call('ZADD', READY[class], 'NX', order(key, now), key)
+  return true
+end
+
+-- Brings a waiting key forward; its class may only improve.
+local function bring_forward(key, class, now)
+  local due = debounced(key, now)
+  if due > now then
+    call('ZADD', LATER, 'LT', due, key)
+    return false
+  end
+  call('ZREM', LATER, key)
+  return enter(key, class, now)
+end
+
+-- mark: 'change' (due now, clears failures, live class), 'wake' (due now, clears nothing), 'need' (adds only).
+-- Returns true when the key is ready to be claimed.
+local function mark(key, strength, class, cause, now)
+  if call('ZSCORE', CLAIMS, key) then
+    local old = call('HGET', AGAIN, key)
+    call('HSET', AGAIN, key, (old == '0' or class == '0') and '0' or '1')
+    if strength == 'change' then call('HDEL', FAILURES, key); call('HDEL', WAITED, key) end
+    if cause ~= '' then call('HSET', CAUSE, key, cause) end
+    return false
+  end
+  local waiting, ready0 = call('ZSCORE', LATER, key), call('ZSCORE', READY['0'], key)
+  local ready1 = not ready0 and call('ZSCORE', READY['1'], key)
+  if strength == 'need' and (waiting or ready0 or ready1) then return false end
+  if cause ~= '' then call('HSET', CAUSE, key, cause) end
+  if strength == 'change' then
+    call('HDEL', FAILURES, key); call('HDEL', WAITED, key); call('HDEL', LOST, key)
+    if ready1 and class == '0' then
+      call('ZREM', READY['1'], key)
+      ready1 = false
+    end
+  end
+  if ready0 or ready1 then return false end
+  if waiting then
+    local kept = class_of(key)
+    return bring_forward(key, (class == '0' or kept == '0') and '0' or '1', now)
+  end
+  return enter(key, class, now)
+end
+
+local function forget(key)
+  for _, hash in ipairs({ CAUSE, CLASS, FAILURES, WAITED, LOST }) do call('HDEL', hash, key) end
+end
+
+-- Wakes whoever waits for something about this Avi object.
+local function wake_waiting(id, now)
+  local waiting = P .. 'waiting:' .. id
+  local keys = call('SMEMBERS', waiting)
+  if #keys == 0 then return end
+  call('DEL', waiting)
+  for _, key in ipairs(keys) do mark(key, 'wake', class_of(key), 'what it waited for: ' .. id, now) end
+end
+
+-- The claim is ours, alive, and of this incarnation of this Redis.
+local function holds(key, token, inc, now)
+  local claim = call('HGET', CLAIM, key)
+  if not claim or string.match(claim, '^(%S+) ') ~= token then return false end
+  if tonumber(call('ZSCORE', CLAIMS, key) or 0) <= now then return false end
+  return incarnation() == inc
+end

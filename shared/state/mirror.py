@@ -1,0 +1,134 @@
+"""The cluster as last seen: one projection per object, and reverse indexes. Written by the leading watcher only.
+
+A batch is one script: it compares with what is there, writes, maintains the indexes and marks the keys of the old
+and of the new projection, so that neither a crash nor an overwritten value loses a side. An epoch fences it: a
+watcher that was overtaken, or a Redis that is not the one it began on, is refused.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from shared.errors import StaleEpoch
+from shared.state import keys
+from shared.state.connection import State, bounded
+from shared.state.work import BULK, LIVE
+
+# More changes than this in one batch are no live change but a list being caught up with.
+BULK_BATCH = 50
+
+
+class ProjectionLike(Protocol):
+    """What the mirror stores of an object (see `shared.kinds.Projection`)."""
+
+    id: str
+    body: dict[str, Any]
+    status: dict[str, Any] | None
+    index: tuple[tuple[str, str], ...]
+    marks: tuple[str, ...]
+    touches: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The right to write the mirror, until another watcher takes it or Redis is not the same any more."""
+
+    number: int
+    incarnation: str
+    run_id: str
+    complete: bool
+
+
+class Mirror:
+    """Reads and writes the mirror."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def begin(self, digest: str) -> Epoch:
+        """Becomes the leader: a new epoch, a new incarnation if Redis is empty or was restarted."""
+        number, incarnation, run_id, mirror, ledger = self.state.script("begin", uuid.uuid4().hex[:12], digest)
+        return Epoch(int(number), incarnation, run_id, mirror == "1" and ledger == "1")
+
+    def check(self, epoch: Epoch) -> bool:
+        """True while Redis is the one that the epoch began on and nobody has taken over."""
+        with bounded():
+            run_id = str(self.state.redis.info("server")["run_id"])
+        number, incarnation = self.state.fields("meta", ["epoch", "incarnation"])
+        return run_id == epoch.run_id and incarnation == epoch.incarnation and number == str(epoch.number)
+
+    def apply(
+        self, epoch: Epoch, kind: str, changed: Sequence[ProjectionLike], deleted: Sequence[str], cause: str
+    ) -> list[str]:
+        """Writes one batch; returns the work keys that it marked. Raises StaleEpoch when overtaken."""
+        bulk = not epoch.complete or len(changed) > BULK_BATCH
+        batch = {
+            "epoch": epoch.number,
+            "incarnation": epoch.incarnation,
+            "kind": kind,
+            "class": BULK if bulk else LIVE,
+            "cause": cause,
+            "changed": [_item(projection) for projection in changed],
+            "deleted": list(deleted),
+        }
+        answer = self.state.script("apply", orjson.dumps(batch))
+        if answer[0] == "stale":
+            raise StaleEpoch(
+                "another watcher has taken over, or Redis was restarted or flushed", where=f"epoch {epoch.number}"
+            )
+        return list(answer[1:])
+
+    def ids(self, kind: str) -> set[str]:
+        """The ids of all objects of a kind that the mirror holds."""
+        with bounded():
+            return set(self.state.redis.hkeys(self.state.key(f"mirror:{kind}")))  # type: ignore[arg-type]
+
+    def complete(self, epoch: Epoch) -> list[str]:
+        """Every kind has been listed: work may be handed out. Returns keys to wake workers for."""
+        if not self.check(epoch):
+            raise StaleEpoch("the epoch ended before its first list was complete", where=f"epoch {epoch.number}")
+        with bounded():
+            self.state.redis.hset(self.state.key("meta"), "mirror_complete", "1")
+        if self.state.fields("meta", ["ledger_complete"]) == ["1"]:
+            return []
+        self.state.script("mark", "change", LIVE, "the mirror is complete", keys.RESYNC)
+        return [keys.RESYNC]
+
+    def get(self, kind: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The projections of some objects, by id; those that are not there are left out."""
+        found = self.state.fields(f"mirror:{kind}", ids)
+        return {id_: orjson.loads(text) for id_, text in zip(ids, found, strict=True) if text is not None}
+
+    def status(self, kind: str, id_: str) -> dict[str, Any] | None:
+        """The status part of one object."""
+        (text,) = self.state.fields(f"status:{kind}", [id_])
+        return None if text is None else orjson.loads(text)
+
+    def all(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The projections of all objects of a kind, by id."""
+        return {id_: orjson.loads(text) for id_, text in self.state.hash(f"mirror:{kind}").items()}
+
+    def version(self, kinds: Iterable[str]) -> list[str | None]:
+        """A number per kind that changes whenever an object of it does; for caches."""
+        return self.state.fields("versions", list(kinds))
+
+    def dependents(self, ref: str) -> set[str]:
+        """Members of the reverse index `ref`: texts `<work key> <Kind>/<id>`, the key "-" when it has none."""
+        return self.state.members(f"ix:{ref}")
+
+
+def _item(projection: ProjectionLike) -> Mapping[str, Any]:
+    links = {"marks": projection.marks, "touches": projection.touches, "index": projection.index}
+    status = None if projection.status is None else orjson.dumps(projection.status, option=orjson.OPT_SORT_KEYS)
+    return {
+        "id": projection.id,
+        "body": orjson.dumps(projection.body, option=orjson.OPT_SORT_KEYS).decode(),
+        "status": False if status is None else status.decode(),
+        "links": orjson.dumps(links).decode(),
+        **links,
+    }

@@ -1,0 +1,52 @@
+-- One step of a running plan: record what the last call did, then permit the next. ARGV[1] is JSON:
+-- {key, token, incarnation, record: {id, entry|false, references}|false, permit: {id, intent, owner_check}|false}
+-- `entry` is the entry's JSON text, false when the object is gone. Returns {verdict, detail}:
+-- 'ok' | 'lost' (the claim is not ours any more: write nothing) | 'owned' (detail: the key that owns the name)
+local args = cjson.decode(ARGV[1])
+local now, key = now_us(), args.key
+if not holds(key, args.token, args.incarnation, now) then return { 'lost', '' } end
+
+local function set_references(id, old, new)
+  local keep = {}
+  for _, target in ipairs(new) do keep[target] = true end
+  for _, target in ipairs(old) do
+    if not keep[target] then
+      call('SREM', P .. 'referrers:' .. target, id)
+      if call('EXISTS', P .. 'referrers:' .. target) == 0 then wake_waiting(target, now) end
+    end
+  end
+  for _, target in ipairs(new) do call('SADD', P .. 'referrers:' .. target, id) end
+end
+
+if args.record then
+  local id = args.record.id
+  local owner = call('HGET', OWNER, id) or key
+  local ledger = P .. 'ledger:' .. owner
+  local old = call('HGET', ledger, id)
+  set_references(id, old and cjson.decode(old).references or {}, args.record.references)
+  if args.record.entry then
+    local text = string.gsub(args.record.entry, '"at":%d+', '"at":' .. string.format('%d', now), 1)
+    call('HSET', ledger, id, text); call('HSET', OWNER, id, owner)
+    if call('SADD', STANDS, id) == 1 then wake_waiting(id, now) end
+  else
+    call('HDEL', ledger, id); call('HDEL', OWNER, id); call('SREM', STANDS, id)
+    call('ZADD', TOMBS, now, id)
+    wake_waiting(id, now)
+  end
+end
+
+if args.permit then
+  local id = args.permit.id
+  local owner = call('HGET', OWNER, id)
+  if owner and owner ~= key then return { 'owned', owner } end
+  if args.permit.intent ~= '' then
+    local ledger = P .. 'ledger:' .. key
+    local old = call('HGET', ledger, id)
+    local stamp = '"intent":"' .. args.permit.intent .. '","at":' .. string.format('%d', now)
+    local text = old and string.gsub(old, '"intent":"%a*","at":%d+', stamp, 1)
+      or '{' .. stamp .. ',"id":' .. cjson.encode(id) .. ',"uuid":"","last_modified":"","owned":{},"references":[],"extra":{}}'
+    call('HSET', ledger, id, text); call('HSET', OWNER, id, key)
+    call('SREM', STANDS, id)
+  end
+end
+return { 'ok', '' }

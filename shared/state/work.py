@@ -1,0 +1,163 @@
+"""The work: `later`, `ready`, `claims`. Every step is one script; what must be done is known here, not in Celery.
+
+A key is marked (it must be looked at), claimed by one worker under a lease, and finished: done, back in `later`, or
+ready again because it was marked meanwhile. Leases that end and times that come are noticed by `tick`, which any
+process runs; one in 0.4 s wins. See docs/design.md, section 5.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.state.connection import State, bounded
+
+Strength = Literal["change", "wake", "need"]
+Outcome = Literal["done", "again", "waiting", "failed", "unreachable"]
+
+LIVE, BULK = "0", "1"
+MILLION = 1_000_000
+
+
+@dataclass(slots=True)
+class Claim:
+    """A key that is ours for a while. `valid_until` is on this process's monotonic clock."""
+
+    key: str
+    token: str
+    incarnation: str
+    failures: int
+    waited: int
+    cause: str
+    bulk: bool
+    valid_until: float
+    progress: float = field(default_factory=time.monotonic)
+
+    def may_write(self, lease_ttl: float) -> bool:
+        """True while at least half the lease is left: no write starts later than that."""
+        return self.valid_until - time.monotonic() >= lease_ttl / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a tick asks for: `wakeups` messages, and some keys at the head of `ready` to name in them."""
+
+    wakeups: int
+    keys: list[str]
+
+
+class Work:
+    """The three sets. `worker` names this process in claims; `digest` is that of the settings it works by."""
+
+    def __init__(self, state: State, *, worker: str, digest: str, lease_ttl: float) -> None:
+        self.state = state
+        self.worker = worker
+        self.digest = digest
+        self.lease_ttl = lease_ttl
+
+    def mark(self, keys: Iterable[str], strength: Strength, cause: str, *, bulk: bool = False) -> list[str]:
+        """Marks keys; returns those that are ready now."""
+        keys = list(keys)
+        if not keys:
+            return []
+        ready: list[str] = []
+        for start in range(0, len(keys), 500):
+            part = keys[start : start + 500]
+            ready += self.state.script("mark", strength, BULK if bulk else LIVE, cause, *part)
+        return ready
+
+    def claim(self, keys: Sequence[str] = ()) -> Claim | None:
+        """Claims the first of `keys` whose time has come, else the next ready key; None when there is none."""
+        token = uuid.uuid4().hex[:16]
+        asked = time.monotonic()
+        answer = self.state.script("claim", token, self.worker, self.lease_ttl * MILLION, self.digest, *keys)
+        if not answer:
+            return None
+        key, incarnation, failures, waited, cause, klass = answer
+        return Claim(key, token, incarnation, int(failures), int(waited), cause, klass == BULK, asked + self.lease_ttl)
+
+    def renew(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Renews the leases; returns the claims that are lost."""
+        if not claims:
+            return []
+        asked = time.monotonic()
+        pairs = [text for claim in claims for text in (claim.key, claim.token)]
+        lost = set(self.state.script("renew", self.lease_ttl * MILLION, *pairs))
+        for claim in claims:
+            if claim.key not in lost:
+                claim.valid_until = asked + self.lease_ttl
+        return [claim for claim in claims if claim.key in lost]
+
+    def finish(
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        *,
+        delay: float = 0.0,
+        row: str | None = None,
+        contact: bool = False,
+        waits: Sequence[tuple[Literal["stands", "gone"], str]] = (),
+    ) -> str:
+        """Ends a run. `delay` in seconds; `row`: the host's row as JSON, "" removes it, None leaves it.
+
+        `waits` are the objects that a `waiting` run waits for. Returns done, ready, later or lost.
+        """
+        flat = [text for wait in waits for text in wait]
+        answer: str = self.state.script(
+            "finish",
+            claim.key,
+            claim.token,
+            outcome,
+            delay * MILLION,
+            "-" if row is None else row,
+            "1" if contact else "0",
+            *flat,
+        )
+        return answer
+
+    def tick(self) -> Tick | None:
+        """Moves what is due; None when another process has just done so."""
+        answer = self.state.script("tick")
+        if not answer:
+            return None
+        return Tick(int(answer[0]), list(answer[1:]))
+
+    def announce(self, slots: int) -> None:
+        """Tells that this worker process is alive and how many keys it can work on at a time."""
+        now = self._seconds()
+        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(self.state.key("workers"), {self.worker: now * MILLION})
+            pipe.hset(self.state.key("slots"), self.worker, str(slots))
+            pipe.execute()
+
+    def withdraw(self) -> None:
+        """Takes this worker process off the list."""
+        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+            pipe.zrem(self.state.key("workers"), self.worker)
+            pipe.hdel(self.state.key("slots"), self.worker)
+            pipe.execute()
+
+    def waking(self, wake: str) -> None:
+        """A wake-up message is under way; it counts for five seconds at most."""
+        with bounded():
+            self.state.redis.zadd(self.state.key("wakes"), {wake: (self._seconds() + 5) * MILLION})
+
+    def woken(self, wake: str) -> None:
+        """A wake-up message has arrived."""
+        with bounded():
+            self.state.redis.zrem(self.state.key("wakes"), wake)
+
+    def depth(self) -> dict[str, int]:
+        """How many keys are in each set: later, ready (live and bulk) and claims."""
+        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+            for name in ("later", "ready:0", "ready:1", "claims"):
+                pipe.zcard(self.state.key(name))
+            later, live, bulk, claims = pipe.execute()
+        return {"later": later, "ready": live + bulk, "claims": claims}
+
+    def _seconds(self) -> float:
+        seconds, micros = self.state.redis.time()
+        return float(seconds) + float(micros) / MILLION

@@ -1,0 +1,69 @@
+"""Reads from the controller what the model must know of it: cloud, VRF, networks, DNS domains, licence."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from shared.avi.references import parse
+from shared.errors import AkoError
+from shared.settings.model import ServiceType, Settings
+from workers.model.types import Facts
+
+
+class Reader(Protocol):
+    """The reading calls of `shared.avi.AviClient`."""
+
+    def find(
+        self, type_: str, name: str, *, tenant: str | None = None, cloud: str | None = None
+    ) -> dict[str, Any] | None: ...
+    def read(self, path: str, *, tenant: str | None = None, **params: str) -> dict[str, Any]: ...
+
+
+def read_facts(avi: Reader, settings: Settings) -> Facts:
+    """The facts as they are now. Raises AkoError naming the setting whose object does not exist."""
+    controller = settings.controller
+    cloud = _must(avi.find("cloud", controller.cloud), "ControllerSettings.cloudName", controller.cloud)
+    group = _must(
+        avi.find("serviceenginegroup", controller.se_group, cloud=controller.cloud),
+        "ControllerSettings.serviceEngineGroupName",
+        controller.se_group,
+    )
+    domains = avi.read("ipamdnsproviderprofiledomainlist", cloud_uuid=str(cloud["uuid"])).get("domains") or []
+    return Facts(
+        cloud_type=str(cloud["vtype"]),
+        cloud_uuid=str(cloud["uuid"]),
+        vrf=_vrf(avi, settings),
+        dns_domains=tuple(sorted(str(domain) for domain in domains)),
+        node_network_uuids={row.name: _node_network(avi, settings, row.name) for row in settings.node_networks},
+        cluster_uuid=str(avi.read("cluster").get("uuid", "")),
+        license_tier=str(avi.read("systemconfiguration").get("default_license_tier", "")),
+        se_group_uuid=str(group["uuid"]),
+    )
+
+
+def _vrf(avi: Reader, settings: Settings) -> str:
+    """The VRF: as configured, else that of the VIP network (NodePort mode: `global`)."""
+    if settings.controller.vrf:
+        found = avi.find("vrfcontext", settings.controller.vrf, cloud=settings.controller.cloud)
+        return str(_must(found, "ControllerSettings.vrfName", settings.controller.vrf)["name"])
+    if settings.service_type is ServiceType.NODE_PORT or not settings.vip_networks:
+        return "global"
+    name = settings.vip_networks[0].name
+    network = avi.find("network", name, cloud=settings.controller.cloud)
+    ref = str(_must(network, "NetworkSettings.vipNetworkList[0].networkName", name).get("vrf_context_ref", ""))
+    return (parse(ref).name if ref else None) or "global"
+
+
+def _node_network(avi: Reader, settings: Settings, name: str) -> str:
+    found = avi.find("network", name, cloud=settings.controller.cloud)
+    return str(_must(found, "NetworkSettings.nodeNetworkList", name)["uuid"])
+
+
+def _must(found: dict[str, Any] | None, where: str, name: str) -> dict[str, Any]:
+    if found is None:
+        raise AkoError(
+            f"{name!r} does not exist on the controller",
+            where=where,
+            action="Create it there or correct the name in values.yaml",
+        )
+    return found

@@ -1,0 +1,171 @@
+"""What a run of each kind of key does: `host`, `shard`, `routes`, `segroup`, `change` (status and census have their own)."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from shared.errors import AviNotFound, AviStale, ClaimLost
+from shared.settings.model import Settings
+from shared.state import Claim, Ledger, LedgerView, Mirror, State, Work, keys
+from shared.state.connection import bounded
+from workers.execute import Controller, Executor, entry_of
+from workers.model import desired_host, desired_routes, desired_segroup, desired_shard
+from workers.model.types import Desired, Problem, SharedPart, object_id
+from workers.outcome import Result
+from workers.plan import merge_shared
+from workers.reconcile import Handler, ObjectRuns, row_of
+from workers.scope import expand
+from workers.snapshot import Snapshots
+
+SHARED_TRIES = 8
+LONGEST_ADDRESS_WAIT = 60.0
+
+
+class Handlers:
+    """The handlers of one process, over the parts that they share."""
+
+    def __init__(
+        self, settings: Settings, state: State, work: Work, snapshots: Snapshots, executor: Executor, avi: Controller
+    ) -> None:
+        self.settings = settings
+        self.state = state
+        self.work = work
+        self.mirror = Mirror(state)
+        self.ledger = Ledger(state)
+        self.snapshots = snapshots
+        self.avi = avi
+        self.objects = ObjectRuns(settings, self.ledger, work, executor)
+
+    def table(self) -> Mapping[str, Handler]:
+        """Handler by kind of key."""
+        return {
+            "host": self.host,
+            "shard": self.shard,
+            "routes": self.routes,
+            "segroup": self.segroup,
+            "change": self.change,
+        }
+
+    def host(self, claim: Claim) -> Result:
+        """Everything of one FQDN; its row tells its shards what stands."""
+        _, fqdn = keys.split(claim.key)
+
+        def compute() -> Desired:
+            snapshot, facts = self.snapshots.host(fqdn)
+            return desired_host(snapshot, self.settings, facts)
+
+        result, desired, view, _ = self.objects.run(claim, compute)
+        return replace(result, row=row_of(desired, view))
+
+    def shard(self, claim: Claim) -> Result:
+        """A shared parent, its vsvip and what hangs on it."""
+        tenant, _, parent = keys.split(claim.key)[1].partition("/")
+        buckets = self._buckets(parent)
+
+        def compute() -> Desired:
+            snapshot, facts = self.snapshots.shard(tenant, parent, buckets, self.ledger.standing_of)
+            return desired_shard(snapshot, self.settings, facts)
+
+        result, desired, view, _ = self.objects.run(claim, compute)
+        lacking, view = self._addresses(claim, tenant, parent, desired, view)
+        self._tell_statuses(claim, tenant, parent, buckets, view)
+        if lacking and result.outcome == "done":
+            return replace(result, outcome="again", delay=min(LONGEST_ADDRESS_WAIT, 2.0**claim.waited), contact=True)
+        return result
+
+    def routes(self, claim: Claim) -> Result:
+        """Our static routes in a VRF."""
+        snapshot, facts = self.snapshots.routes()
+        return self._shared(claim, desired_routes(snapshot, self.settings, facts))
+
+    def segroup(self, claim: Claim) -> Result:
+        """Our label on the service engine group."""
+        return self._shared(claim, desired_segroup(self.settings, self.snapshots.facts()))
+
+    def change(self, claim: Claim) -> Result:
+        """Marks the keys that a wide change concerns; this worker goes on with them."""
+        kind, _, name = keys.split(claim.key)[1].partition("/")
+        found = expand(self.mirror, self.settings, self.snapshots.facts(), kind, name)
+        self.work.mark(found, "change", claim.cause or f"{kind} {name}", bulk=claim.bulk)
+        return Result()
+
+    def _buckets(self, parent: str) -> list[int]:
+        number = int(parent.rpartition("-")[2])
+        mask = max(self.settings.shard_size.value - 1, 0)
+        return [bucket for bucket in range(8) if bucket & mask == number]
+
+    def _addresses(
+        self, claim: Claim, tenant: str, parent: str, desired: Desired, view: LedgerView
+    ) -> tuple[bool, LedgerView]:
+        """Reads a vsvip again that lacks an address of a wanted family; True while it still does."""
+        id_ = object_id("vsvip", tenant, parent)
+        entry = view.own.get(id_)
+        if entry is None or entry.intent or not any(wanted.id == id_ for wanted in desired.objects):
+            return False, view
+        if not self._lacks(entry.extra):
+            return False, view
+        try:
+            fresh = entry_of("vsvip", tenant, self.avi.get("vsvip", entry.uuid, tenant=tenant))
+        except AviNotFound:
+            self.ledger.doubt(f"{id_} is gone", [id_])
+            return True, view
+        self.ledger.step(claim, record=(id_, fresh))
+        return self._lacks(fresh.extra), LedgerView({**view.own, id_: fresh}, view.referrers, view.others)
+
+    def _lacks(self, addresses: Mapping[str, Any]) -> bool:
+        network = self.settings.vip_networks[0]
+        want4 = network.cidr is not None or network.v6cidr is None
+        return (want4 and not addresses.get("v4")) or (network.v6cidr is not None and not addresses.get("v6"))
+
+    def _tell_statuses(self, claim: Claim, tenant: str, parent: str, buckets: list[int], view: LedgerView) -> None:
+        """Marks the statuses of the shard's Ingresses when its addresses or its virtual service changed."""
+        vsvip = view.own.get(object_id("vsvip", tenant, parent))
+        parent_vs = view.own.get(object_id("virtualservice", tenant, parent))
+        face = orjson.dumps([vsvip.extra if vsvip else None, parent_vs.uuid if parent_vs else None]).decode()
+        if self.state.fields("faces", [claim.key]) == [face]:
+            return
+        found = {
+            keys.status_key("Ingress", member.partition(" ")[2].partition("/")[2])
+            for bucket in buckets
+            for member in self.mirror.dependents(f"Bucket/{bucket}")
+        }
+        self.work.mark(sorted(found), "change", f"{parent} has new addresses", bulk=claim.bulk)
+        with bounded():
+            self.state.redis.hset(self.state.key("faces"), claim.key, face)
+
+    def _shared(self, claim: Claim, desired: Desired) -> Result:
+        problems: list[Problem] = list(desired.problems)
+        for part in desired.shared:
+            problems += self._write_part(claim, part)
+        return Result(problems=tuple(problems), contact=True)
+
+    def _write_part(self, claim: Claim, part: SharedPart) -> list[Problem]:
+        """Read, change our entries, write; again when somebody else wrote in between. Raises AviStale after 8 times."""
+        id_ = object_id(part.type, part.tenant, part.name)
+        for attempt in range(1, SHARED_TRIES + 1):
+            actual = self.avi.find(part.type, part.name, tenant=part.tenant, cloud=self.settings.controller.cloud)
+            if actual is None:
+                raise AviNotFound(f"{part.type} {part.name!r} does not exist on the controller", where=claim.key)
+            merged = merge_shared(actual, part, self.settings.cluster_name)
+            if merged is None:
+                return []
+            self.ledger.step(claim, permit=(id_, ""))
+            claim.progress = time.monotonic()
+            if not claim.may_write(self.settings.pipeline.lease_ttl):
+                raise ClaimLost("less than half of the lease is left", where=claim.key)
+            try:
+                self.avi.update(part.type, str(actual["uuid"]), merged, tenant=part.tenant)
+            except AviStale:
+                if attempt == SHARED_TRIES:
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter
+            else:
+                return []
+        return []
+

@@ -1,0 +1,100 @@
+"""Which Ingresses are ours, and for which tenant.
+
+An Ingress is ours by the controller of its IngressClass, never by the class's name; without a class it is ours when one
+of our classes is a default class. An Ingress that is being deleted counts as gone. One that is ours but asks for a
+feature that this release doesn't serve is *frozen*: what stands for it stays as it is, and its owner is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from workers.model.context import Context
+from workers.model.types import Problem
+
+AVI_CONTROLLER = "ako.vmware.com/avi-lb"
+"""`spec.controller` of the IngressClasses that are ours."""
+
+TENANT_ANNOTATION = "ako.vmware.com/tenant-name"
+INFRA_ANNOTATION = "aviinfrasetting.ako.vmware.com/name"
+
+Projections = Mapping[str, dict[str, Any]]
+
+
+class Acceptance(NamedTuple):
+    """Whether an Ingress is ours, and the feature that this release can't serve for it ("" when there is none)."""
+
+    ours: bool
+    unserved: str = ""
+
+
+def acceptance(ingress: dict[str, Any], namespaces: Projections, classes: Projections, context: Context) -> Acceptance:
+    """Whether this Ingress is ours and can be served."""
+    ingress_class = _class_of(ingress, classes)
+    if ingress["deleting"] or ingress_class is None:
+        return Acceptance(ours=False)
+    return Acceptance(ours=True, unserved=context.unserved or _unserved(ingress, namespaces, ingress_class))
+
+
+def tenant_of(namespace: str, namespaces: Projections, context: Context) -> str:
+    """The tenant that the objects of a namespace are made in; a namespace not seen yet has no annotation."""
+    annotations = namespaces.get(namespace, {}).get("annotations", {})
+    return annotations.get(TENANT_ANNOTATION) or context.settings.controller.tenant
+
+
+def in_domains(host: str, context: Context) -> bool:
+    """Whether the cloud's DNS serves `host`: equal to one of its domains or below one; any host without domains.
+
+    AKO compares the end of the text only, so that `xavi.com` passes for `avi.com`; the controller refuses such a name.
+    """
+    return not context.domains or any(host == domain or host.endswith(f".{domain}") for domain in context.domains)
+
+
+def ingress_problems(
+    ingress: dict[str, Any], namespaces: Projections, classes: Projections, context: Context
+) -> tuple[Problem, ...]:
+    """What is wrong with an Ingress as a whole; what concerns one host is reported by that host's key."""
+    accepted = acceptance(ingress, namespaces, classes, context)
+    if not accepted.ours:
+        return ()
+    problems = [_problem(ingress, "MalformedIngress", f"{text}.") for text in ingress.get("bad", ())]
+    if any(not rule["host"] for rule in ingress["rules"]):
+        text = "A rule without host is not served by this release; write the host into the rule."
+        problems.append(_problem(ingress, "RuleWithoutHost", text))
+    if accepted.unserved:
+        text = (
+            f"{accepted.unserved} is not served by this release; what stands on the controller for this Ingress is left "
+            "as it is."
+        )
+        problems.append(_problem(ingress, "FeatureNotServed", text))
+    return tuple(problems)
+
+
+def _problem(ingress: dict[str, Any], reason: str, message: str) -> Problem:
+    return Problem("Ingress", ingress["ns"], ingress["name"], reason, message)
+
+
+def _class_of(ingress: dict[str, Any], classes: Projections) -> dict[str, Any] | None:
+    """The class that makes the Ingress ours: the named one, or our default class (the first by name)."""
+    if ingress["class"] is not None:
+        named = classes.get(ingress["class"])
+        return named if named is not None and named["controller"] == AVI_CONTROLLER else None
+    ours = [each for each in classes.values() if each["default"] and each["controller"] == AVI_CONTROLLER]
+    return min(ours, key=lambda each: str(each["name"]), default=None)
+
+
+def _unserved(ingress: dict[str, Any], namespaces: Projections, ingress_class: dict[str, Any]) -> str:
+    annotations = ingress["annotations"]
+    if annotations:
+        if annotations.get("passthrough.ako.vmware.com/enabled", "").lower() == "true":
+            return "The annotation passthrough.ako.vmware.com/enabled"
+        if annotations.get("ako.vmware.com/enable-tls", "").lower() == "true":
+            return "The annotation ako.vmware.com/enable-tls"
+    parameters = ingress_class["parameters"]
+    if parameters and parameters["kind"] == "AviInfraSetting":
+        return f"The AviInfraSetting {parameters['name']} of IngressClass {ingress_class['name']}"
+    infra = namespaces.get(ingress["ns"], {}).get("annotations", {}).get(INFRA_ANNOTATION)
+    if infra:
+        return f"The AviInfraSetting {infra} of namespace {ingress['ns']}"
+    return ""

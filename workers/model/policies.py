@@ -1,0 +1,133 @@
+"""HTTP policy sets and the datascript: how a request finds its pool.
+
+A TLS host has one policy set per namespace on its child virtual service; its rules switch by path, longest first, so
+that the first match is the best one. A shard has one set that redirects its TLS hosts from port 80, and a datascript
+that selects, for all other hosts, the members of the shared pool group whose label matches host and path.
+
+`Prefix` and `ImplementationSpecific` mean "begins with", as with AKO: `/foo` also matches `/foobar`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.model import names
+from workers.model.context import Context
+from workers.model.markers import path_markers, with_checksum
+from workers.model.rules import Path
+from workers.model.types import AviObject
+
+POLICY_SET = "httppolicyset"
+DATASCRIPT = "vsdatascriptset"
+
+FIRST_INDEX = 11
+"""The index of the first policy set of ours on a virtual service; the ones before are left to others."""
+
+_SCRIPT = """\
+-- The Host header without its port and the path after its first slash, in lower case, are the label of a pool.
+local host = string.match(avi.http.get_host_tokens(1) or "", "^[^:]*")
+local path = avi.http.get_path_tokens(1) or ""
+avi.poolgroup.select("%s", string.lower(host .. "/" .. path))
+"""
+
+
+def path_policies(paths: list[Path], host: str, tenant: str, context: Context) -> list[AviObject]:
+    """One policy set per namespace that has TLS paths for the host, in the order in which the child refers to them.
+
+    AKO's order, which we keep for its objects' sake: ascending by the first path of each set.
+    """
+    by_namespace: dict[str, list[Path]] = {}
+    for path in paths:
+        by_namespace.setdefault(path.namespace, []).append(path)
+    sets = [(namespace, sorted(group, key=_longest_first)) for namespace, group in by_namespace.items()]
+    sets.sort(key=lambda entry: (entry[1][0].path, entry[0]))
+    return [_path_policy(namespace, group, host, tenant, context) for namespace, group in sets]
+
+
+def redirect_policy(parent: str, hosts: list[str], tenant: str, context: Context) -> AviObject:
+    """The shard's redirect from port 80 to HTTPS, for the given hosts (at least one)."""
+    rule = {
+        "name": names.rule(parent, 0),
+        "index": 0,
+        "enable": True,
+        "match": {
+            "host_hdr": {"match_criteria": "HDR_EQUALS", "value": sorted(hosts)},
+            "vs_port": {"match_criteria": "IS_IN", "ports": [80]},
+        },
+        "redirect_action": {"status_code": "HTTP_REDIRECT_STATUS_CODE_302", "protocol": "HTTPS", "port": 443},
+    }
+    return _policy_set(parent, [rule], tenant, [context.cluster], context)
+
+
+def datascript(parent: str, tenant: str, context: Context) -> AviObject:
+    """The shard's datascript, which selects in the pool group of the same name."""
+    body = {
+        "name": parent,
+        "created_by": context.created_by,
+        "tenant_ref": names.tenant_ref(tenant),
+        "datascript": [{"evt": "VS_DATASCRIPT_EVT_HTTP_REQ", "script": _SCRIPT % parent}],
+        "pool_group_refs": [names.ref("poolgroup", parent)],
+        "markers": [context.cluster],
+    }
+    return AviObject(DATASCRIPT, tenant, parent, body)
+
+
+def policy_refs(policies: list[AviObject]) -> list[dict[str, Any]]:
+    """The `http_policies` of a virtual service."""
+    return [
+        {"index": index, "http_policy_set_ref": names.ref(POLICY_SET, policy.name)}
+        for index, policy in enumerate(policies, FIRST_INDEX)
+    ]
+
+
+def _path_policy(namespace: str, paths: list[Path], host: str, tenant: str, context: Context) -> AviObject:
+    name = names.policy_set(context.prefix, namespace, host)
+    rules = [_switching_rule(names.rule(name, index), index, path, host, context) for index, path in enumerate(paths)]
+    markers = path_markers(
+        context.cluster,
+        namespace,
+        host,
+        list(dict.fromkeys(path.path for path in paths)),
+        list(dict.fromkeys(path.ingress for path in paths)),
+    )
+    return _policy_set(name, rules, tenant, markers, context)
+
+
+def _switching_rule(name: str, index: int, path: Path, host: str, context: Context) -> dict[str, Any]:
+    match: dict[str, Any] = {}
+    if path.path:
+        match["path"] = {
+            "match_criteria": "EQUALS" if path.exact else "BEGINS_WITH",
+            "match_case": "SENSITIVE",
+            "match_str": [path.path],
+        }
+    group = names.secure_pool(context.prefix, path.namespace, host, path.path, path.ingress)
+    return {
+        "name": name,
+        "index": index,
+        "enable": True,
+        "match": match,
+        "switching_action": {
+            "action": "HTTP_SWITCHING_SELECT_POOLGROUP",
+            "pool_group_ref": names.ref("poolgroup", group),
+        },
+    }
+
+
+def _policy_set(
+    name: str, rules: list[dict[str, Any]], tenant: str, markers: list[dict[str, Any]], context: Context
+) -> AviObject:
+    body = {
+        "name": name,
+        "created_by": context.created_by,
+        "tenant_ref": names.tenant_ref(tenant),
+        "http_request_policy": {"rules": rules},
+        "http_security_policy": {},
+        "markers": markers,
+    }
+    return AviObject(POLICY_SET, tenant, name, with_checksum(body))
+
+
+def _longest_first(path: Path) -> tuple[int, str, bool]:
+    """Longest path first; of two equal ones the Exact one, which the other would swallow."""
+    return -len(path.path), path.path, not path.exact

@@ -1,0 +1,226 @@
+"""What a host is served with: the one reading of its Ingresses, on which its own objects and its shard's lists rest.
+
+All Ingresses that name the host are read oldest first (creation time, then `ns/name`), so that every conflict has the
+same answer everywhere and at all times:
+
+- Two rules for one path: the older one is served, the other gets a problem. Paths of plain hosts are told apart as the
+  datascript does, in lower case and without regard to `pathType`; those of TLS hosts by path and by Exact or not.
+- Two paths whose pools would have one name (`/a/b` and `/a_b` of one Ingress): the first one is served.
+- An Ingress lists the host under `spec.tls`: its paths are TLS paths, even when another Ingress serves the host without.
+  Then both forms stand, as with AKO: the child virtual service for TLS, pools in the shared pool group for the rest.
+- Several Secrets: the oldest usable one makes the certificate. Without any usable one there is no child virtual
+  service, and the TLS paths are not served without TLS instead.
+
+`members` is the rule for a host that moves from plain to TLS: the pools that it already has in the shared pool group
+stay, both in what the host wants and in what its shard lists, until the child virtual service stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from workers.model import names
+from workers.model.accept import Projections, acceptance, in_domains, tenant_of
+from workers.model.context import Context
+from workers.model.types import ObjectId, Problem, object_id
+
+
+class Path(NamedTuple):
+    """One path of one Ingress for the host; `port` is the backend Service's port, by number or by name."""
+
+    namespace: str
+    ingress: str
+    path: str
+    exact: bool
+    service: str
+    port: int | str
+
+
+class Member(NamedTuple):
+    """A pool of the shared pool group. `kept`: the host moves to TLS and the pool is listed only while it stands."""
+
+    pool: str
+    label: str
+    path: Path
+    kept: bool
+
+
+@dataclass(slots=True)
+class Served:
+    """What one tenant serves the host with. `secret` is the Secret (`ns/name`) of the certificate, "" without one.
+
+    `frozen` paths belong to Ingresses that this release can't serve: nothing is made for them, nothing taken away.
+    """
+
+    tenant: str
+    plain: list[Path] = field(default_factory=list)
+    secure: list[Path] = field(default_factory=list)
+    frozen: list[Path] = field(default_factory=list)
+    secret: str = ""
+    seen: set[tuple[str, ...]] = field(default_factory=set)
+
+    @property
+    def has_child(self) -> bool:
+        """Whether the host gets a child virtual service: TLS paths and a certificate."""
+        return bool(self.secure and self.secret)
+
+
+def read_rules(
+    host: str,
+    ingresses: Iterable[dict[str, Any]],
+    namespaces: Projections,
+    classes: Projections,
+    secrets: Projections,
+    context: Context,
+) -> tuple[list[Served], list[Problem]]:
+    """What each tenant serves `host` with (tenants sorted, those with nothing left out), and what was wrong."""
+    problems: list[Problem] = []
+    tenants: dict[str, Served] = {}
+    for ingress in sorted(ingresses, key=_age):
+        accepted = acceptance(ingress, namespaces, classes, context)
+        if not accepted.ours:
+            continue
+        paths = _paths(ingress, host, problems)
+        if not in_domains(host, context):
+            problems.append(_outside(ingress, host, context))
+            continue
+        tenant = tenant_of(ingress["ns"], namespaces, context)
+        served = tenants.setdefault(tenant, Served(tenant))
+        if accepted.unserved:
+            served.frozen += paths
+            continue
+        named = [entry["secret"] for entry in ingress["tls"] if host in entry["hosts"]]
+        if named:
+            _choose_secret(served, ingress, host, named, secrets, problems)
+        for path in paths:
+            _add(served, path, host, bool(named), context, problems)
+    found = [tenants[name] for name in sorted(tenants)]
+    return [served for served in found if served.plain or served.secure or served.frozen], problems
+
+
+def members(served: Served, host: str, standing: Collection[ObjectId], context: Context) -> list[Member]:
+    """The host's pools in the shared pool group: of its plain paths, and those of TLS paths that still have to stay."""
+    result = [_member(path, host, context, kept=False) for path in served.plain]
+    staying = list(served.frozen)
+    if served.secure and child_id(served, host, context) not in standing:
+        staying += served.secure
+    seen = {member.label for member in result}
+    for path in staying:
+        member = _member(path, host, context, kept=True)
+        if member.label not in seen and pool_id(served, member) in standing:
+            seen.add(member.label)
+            result.append(member)
+    return result
+
+
+def child_id(served: Served, host: str, context: Context) -> ObjectId:
+    """The object id of the host's child virtual service."""
+    return object_id("virtualservice", served.tenant, names.child(context.prefix, host))
+
+
+def pool_id(served: Served, member: Member) -> ObjectId:
+    """The object id of a member's pool."""
+    return object_id("pool", served.tenant, member.pool)
+
+
+def usable_certificates(secret: Mapping[str, Any]) -> tuple[str, ...]:
+    """The certificates of a Secret that have their key too: of `tls.crt` and, only beside it, of `alt.crt`."""
+    certs, keys = secret["certs"], secret["keys"]
+    if "tls.crt" not in certs or "tls.key" not in keys:
+        return ()
+    return ("tls.crt", "alt.crt") if "alt.crt" in certs and "alt.key" in keys else ("tls.crt",)
+
+
+def _age(ingress: dict[str, Any]) -> tuple[str, str, str]:
+    return ingress["created"], ingress["ns"], ingress["name"]
+
+
+def _paths(ingress: dict[str, Any], host: str, problems: list[Problem]) -> list[Path]:
+    """The paths of all rules for the host, in the order of the Ingress."""
+    paths = []
+    for rule in ingress["rules"]:
+        if rule["host"] != host:
+            continue
+        if "bad" in rule:
+            problems.append(_problem(ingress["ns"], ingress["name"], "MalformedRule", f"{rule['bad']}."))
+        paths += [
+            Path(ingress["ns"], ingress["name"], p["path"], p["type"] == "Exact", p["service"], p["port"])
+            for p in rule["paths"]
+        ]
+    return paths
+
+
+def _add(served: Served, path: Path, host: str, secure: bool, context: Context, problems: list[Problem]) -> None:
+    """Takes the path in, unless an older rule has it or one of its names is taken or too long."""
+    label = names.priority_label(host, path.path)
+    if secure:
+        name = names.secure_pool(context.prefix, path.namespace, host, path.path, path.ingress)
+        rule_name = names.rule(names.policy_set(context.prefix, path.namespace, host), 9999)
+        match, fits = ("tls", path.path, str(path.exact)), names.fits(name, rule_name)
+    else:
+        name = names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)
+        match, fits = ("plain", label), names.fits(name, label)
+    taken = ("name", name)
+    if not fits:
+        text = f"The path {path.path[:60]!r} of {host} needs names longer than {names.MAX_NAME} characters"
+        problems.append(_problem(*path[:2], "NameTooLong", f"{text}; it is left out. Shorten the path or the names."))
+    elif match in served.seen:
+        text = f"The path {path.path!r} of {host} is served by an older rule"
+        problems.append(_problem(*path[:2], "DuplicateHostPath", f"{text}; it is left out. Remove one of the two."))
+    elif taken in served.seen:
+        text = f"The path {path.path!r} of {host} needs the name {name}, which another path has"
+        problems.append(_problem(*path[:2], "NameTaken", f"{text}; it is left out. Move it to another Ingress."))
+    else:
+        served.seen |= {match, taken}
+        (served.secure if secure else served.plain).append(path)
+
+
+def _choose_secret(
+    served: Served,
+    ingress: dict[str, Any],
+    host: str,
+    named: list[str],
+    secrets: Projections,
+    problems: list[Problem],
+) -> None:
+    """Keeps the first usable Secret; says what is wrong with the one named here, or that another one is used."""
+    id_ = f"{ingress['ns']}/{named[0]}"
+    fault = _secret_fault(named[0], secrets.get(id_))
+    if fault:
+        reason = "SecretMissing" if id_ not in secrets else "SecretIncomplete"
+        text = f"{fault}, so no certificate can be made of it for {host}. Create the Secret with tls.crt and tls.key."
+        problems.append(_problem(ingress["ns"], ingress["name"], reason, text))
+    elif not served.secret:
+        served.secret = id_
+    elif served.secret != id_:
+        text = f"{host} has the certificate of Secret {served.secret}, which an older Ingress names; {id_} is not used."
+        problems.append(_problem(ingress["ns"], ingress["name"], "SecretNotUsed", text))
+
+
+def _secret_fault(name: str, secret: dict[str, Any] | None) -> str:
+    if not name:
+        return "The entry of spec.tls names no Secret"
+    if secret is None:
+        return f"The Secret {name} does not exist"
+    if not usable_certificates(secret):
+        return f"The Secret {name} has no content under tls.crt or under tls.key"
+    return ""
+
+
+def _member(path: Path, host: str, context: Context, *, kept: bool) -> Member:
+    name = names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)
+    return Member(name, names.priority_label(host, path.path), path, kept)
+
+
+def _outside(ingress: dict[str, Any], host: str, context: Context) -> Problem:
+    text = (
+        f"{host} is in none of the DNS domains of cloud {context.settings.controller.cloud} "
+        f"({', '.join(context.domains)}), so it is not served. Use a host in one of them or add its domain to the cloud."
+    )
+    return _problem(ingress["ns"], ingress["name"], "HostOutsideDomains", text)
+
+
+def _problem(namespace: str, ingress: str, reason: str, message: str) -> Problem:
+    return Problem("Ingress", namespace, ingress, reason, message)

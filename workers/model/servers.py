@@ -1,0 +1,127 @@
+"""The servers of a pool: the endpoints of a Service, in the families that both the settings and the Service have.
+
+Family is asked of the slice and of the address itself, never of a position: the order of `ipFamilies`, of slices, of
+endpoints and of ports makes no difference to the result, which is sorted by address. Each server carries the port of
+the slice that it comes from, so a named `targetPort` may differ between pods.
+
+A Service of type LoadBalancer is served like any other (AKO gives it an empty pool): it has the same endpoints. A
+Service without `ipFamilies` counts as IPv4, as with AKO; an API server fills the field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.addresses import AddressError, Family, avi_address, family_of, parse_address
+from workers.model.context import Context
+from workers.model.rules import Path
+from workers.model.types import HostSnapshot, Problem
+
+_FAMILIES = {"IPv4": Family.V4, "IPv6": Family.V6}
+
+Server = dict[str, Any]
+
+
+def servers_of(path: Path, snapshot: HostSnapshot, context: Context) -> tuple[list[Server], list[Problem]]:
+    """The servers for a path's backend as Avi writes them; empty, with the reason, when there can't be any."""
+    id_ = f"{path.namespace}/{path.service}"
+    service = snapshot.services.get(id_)
+    if service is None:
+        text = f"The Service {id_} does not exist, so its pool has no servers. Create it or correct the backend."
+        return [], [_of_ingress(path, "ServiceMissing", text)]
+    if service["type"] == "ExternalName":
+        text = f"The Service {id_} is of type ExternalName, which has no endpoints, so its pool has no servers."
+        return [], [_of_ingress(path, "ServiceNotServed", text)]
+    wanted = _wanted_families(service, context)
+    if not wanted:
+        text = (
+            f"The Service {id_} is {' and '.join(service['families']) or 'IPv4'} only and AKOSettings.ipFamily is "
+            f"{context.settings.ip_family.value}, so its pool has no servers."
+        )
+        return [], [_of_ingress(path, "NoServersOfFamily", text)]
+    port = _service_port(service, path.port)
+    problems: list[Problem] = []
+    found: dict[tuple[str, int], tuple[Any, Server]] = {}
+    for family in wanted:
+        slices = [each for each in snapshot.slices.get(id_, ()) if _FAMILIES.get(each["family"]) is family]
+        for slice_ in slices:
+            number = _slice_port(slice_, port, lone=len(slices) == 1)
+            if number is not None:
+                _collect(slice_, family, number, found, problems)
+    if port is None and not found:
+        text = f"The Service {id_} has no port {path.port!r}, so its pool has no servers. Correct the backend's port."
+        problems.append(_of_ingress(path, "ServicePortMissing", text))
+    return [server for _, server in sorted(found.values(), key=_order)], problems
+
+
+def _wanted_families(service: dict[str, Any], context: Context) -> list[Family]:
+    has = {_FAMILIES.get(family) for family in service["families"]} or {Family.V4}
+    return [family for family in context.families if family in has]
+
+
+def _service_port(service: dict[str, Any], port: int | str) -> dict[str, Any] | None:
+    key = "name" if isinstance(port, str) else "port"
+    for each in service["ports"]:
+        if each[key] == port:
+            found: dict[str, Any] = each
+            return found
+    return None
+
+
+def _slice_port(slice_: dict[str, Any], port: dict[str, Any] | None, *, lone: bool) -> int | None:
+    """The slice's port for a Service port: by name, else by number; the only port of the only slice always fits."""
+    ports = [each for each in slice_["ports"] if isinstance(each["port"], int)]
+    if lone and len(ports) == 1:
+        return int(ports[0]["port"])
+    if port is not None:
+        for key, value in (("name", port["name"]), ("port", port["target"])):
+            for each in ports:
+                if each[key] == value and each["protocol"] == port["protocol"]:
+                    return int(each["port"])
+    return None
+
+
+def _collect(
+    slice_: dict[str, Any],
+    family: Family,
+    port: int,
+    found: dict[tuple[str, int], tuple[Any, Server]],
+    problems: list[Problem],
+) -> None:
+    """Adds the slice's endpoints; one that stands in two slices is enabled when either says so."""
+    for endpoint in slice_["endpoints"]:
+        try:
+            address = parse_address(endpoint["address"])
+        except AddressError as error:
+            problems.append(_of_slice(slice_, f"{error}; the endpoint is left out"))
+            continue
+        if family_of(address) is not family:
+            problems.append(_of_slice(slice_, f"{address} is not an {slice_['family']} address; it is left out"))
+            continue
+        ip = avi_address(address)
+        key = (ip["addr"], port)
+        if key in found:
+            known = found[key][1]
+            known["enabled"] = known["enabled"] or endpoint["enabled"]
+            if endpoint["node"]:
+                known["server_node"] = max(known.get("server_node", ""), endpoint["node"])
+            continue
+        server = {"ip": ip, "port": port, "external_uuid": f"{ip['addr']}:{port}", "enabled": endpoint["enabled"]}
+        if endpoint["node"]:
+            server["server_node"] = endpoint["node"]
+        found[key] = (address, server)
+    problems += [_of_slice(slice_, text) for text in slice_.get("bad", ())]
+
+
+def _order(entry: tuple[Any, Server]) -> tuple[int, int, int]:
+    address, server = entry
+    return address.version, int(address), server["port"]
+
+
+def _of_ingress(path: Path, reason: str, message: str) -> Problem:
+    return Problem("Ingress", path.namespace, path.ingress, reason, message)
+
+
+def _of_slice(slice_: dict[str, Any], text: str) -> Problem:
+    message = f"{text}. Correct the object or the controller that writes it."
+    return Problem("EndpointSlice", slice_["ns"], slice_["name"], "MalformedEndpoint", message)

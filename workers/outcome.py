@@ -1,0 +1,69 @@
+"""How a run of a key ended, as data: what `reconcile` tells the work protocol."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.errors import (
+    AkoError,
+    AviAuthError,
+    AviBusy,
+    AviNoFreeAddress,
+    AviReferenced,
+    AviRefused,
+    AviUnavailable,
+    AviUnreachable,
+    KubeAuthError,
+    KubeBusy,
+    KubeForbidden,
+)
+from shared.state.work import Outcome
+from workers.model.types import Problem
+
+REFUSED_SECONDS = 300.0
+NO_ADDRESS_SECONDS = 90.0
+FIRST_WAIT, LONGEST_WAIT = 30.0, 300.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
+
+Wait = tuple[Literal["stands", "gone"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`delay` in seconds. `contact`: the controller answered. `row`: see `Work.finish`."""
+
+    outcome: Outcome = "done"
+    delay: float = 0.0
+    row: str | None = None
+    waits: tuple[Wait, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    contact: bool = False
+    error: AkoError | None = None
+
+
+def backoff(failures: int) -> float:
+    """Exponential from 0.5 s to 60 s with full jitter, never less than 50 ms."""
+    ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures, 10))
+    return max(0.05, random.uniform(0, ceiling))  # noqa: S311 - jitter, not cryptography
+
+
+def waiting_delay(waited: int) -> float:
+    """How long a waiting key sleeps at most if nobody wakes it: 30 s, doubling to 5 min."""
+    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(waited, 5))
+
+
+def of_error(error: AkoError, failures: int) -> tuple[Outcome, float]:
+    """The outcome and delay that an error asks for."""
+    match error:
+        case AviUnreachable() | AviUnavailable() | AviAuthError():
+            return "unreachable", random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        case AviBusy(retry_after=wait) | KubeBusy(retry_after=wait):
+            return "failed", max(wait or 0.0, backoff(failures))
+        case AviNoFreeAddress():
+            return "failed", NO_ADDRESS_SECONDS
+        case AviRefused() | AviReferenced() | KubeForbidden() | KubeAuthError():
+            return "failed", REFUSED_SECONDS
+        case _:
+            return "failed", backoff(failures)

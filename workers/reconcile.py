@@ -1,0 +1,194 @@
+"""Where a run of a key is assembled: claim, snapshot, model, plan, execute, finish. This is the concurrency contract.
+
+- One key is run by one worker at a time: the claim says so, and every write to the controller is preceded by a script
+  that checks the claim, the incarnation and the Redis run. Different keys run side by side, in any order.
+- A run computes from the mirror as it is when it runs. A key that is marked during its run runs again afterwards.
+- A run may end at any point and be repeated at any time: what it had done is in the ledger or, where an answer was
+  lost, behind an open intent that makes the next run look first.
+- A key that fails goes to `later` with a growing delay and holds up nobody; a controller that does not answer opens
+  the shared breaker instead, and no key's count grows.
+- A claim that is lost ends the run without another write; whoever holds the key now starts from the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from shared.errors import AkoError, AviConflict, ClaimLost, StateUnavailable
+from shared.settings.model import Settings
+from shared.state import Claim, Ledger, LedgerEntry, LedgerView, Work, keys
+from workers.execute import Execution, Executor
+from workers.keeper import Keeper
+from workers.model.types import Desired
+from workers.outcome import Result, of_error, waiting_delay
+from workers.plan import Entry, Plan, View, plan
+
+log = logging.getLogger(__name__)
+
+BUDGET_SECONDS = 1.0
+REPLANS = 3
+
+Handler = Callable[[Claim], Result]
+Report = Callable[[str, Result], None]
+
+
+class Reconciler:
+    """Runs keys. `handlers`: the function for each kind of key; `report` takes the problems of a run."""
+
+    def __init__(self, work: Work, keeper: Keeper, handlers: Mapping[str, Handler], report: Report) -> None:
+        self.work = work
+        self.keeper = keeper
+        self.handlers = handlers
+        self.report = report
+
+    def run(self, named: Sequence[str]) -> bool:
+        """Works on the `named` keys, then on whatever is ready, for about a second; True when more is left."""
+        end = time.monotonic() + BUDGET_SECONDS
+        while True:
+            claim = self.work.claim(named)
+            if claim is None:
+                return False
+            with self.keeper.holding(claim):
+                self.one(claim)
+            if time.monotonic() > end:
+                return True
+
+    def one(self, claim: Claim) -> None:
+        """One run of one key, from the claim to the finish."""
+        kind, _ = keys.split(claim.key)
+        try:
+            result = self._guarded(self.handlers[kind], claim)
+            self.report(claim.key, result)
+            self.work.finish(
+                claim,
+                result.outcome,
+                delay=result.delay,
+                row=result.row,
+                contact=result.contact,
+                waits=result.waits,
+            )
+        except ClaimLost as lost:
+            log.warning("run of %s ended: %s", claim.key, lost.message)
+        except StateUnavailable as error:
+            log.warning("run of %s ended without a finish, its lease will end: %s", claim.key, error.message)
+
+    def _guarded(self, handler: Handler, claim: Claim) -> Result:
+        """The handler's result; any error becomes a result, so that no key can stop a worker."""
+        try:
+            return handler(claim)
+        except (ClaimLost, StateUnavailable):
+            raise
+        except AkoError as error:
+            outcome, delay = of_error(error, claim.failures)
+            log.warning("%s %s (next try in %.1f s): %s", claim.key, outcome, delay, error)
+            return Result(outcome, delay, error=error, contact=getattr(error, "status", 0) > 0)
+        except Exception as error:  # noqa: BLE001 - a defect of ours in one key must not end the worker
+            log.exception("run of %s failed on a defect", claim.key)
+            wrapped = AkoError(f"{type(error).__name__} while computing {claim.key}", where=claim.key)
+            return Result("failed", of_error(wrapped, claim.failures)[1], error=wrapped)
+
+
+class ObjectRuns:
+    """The run of a key that owns Avi objects: model, plan, execute, and again when the world turned out different."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, work: Work, executor: Executor) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.work = work
+        self.executor = executor
+
+    def run(self, claim: Claim, compute: Callable[[], Desired]) -> tuple[Result, Desired, LedgerView, bool]:
+        """Brings the objects of a key to what `compute` wants.
+
+        Returns the result (without a row), what was wanted, the ledger's view afterwards, and whether anything was written.
+        """
+        wrote = contact = False
+        for attempt in range(REPLANS + 1):
+            desired = compute()
+            view, recheck, asked = self._view(claim, desired)
+            contact = contact or asked
+            made = plan(desired, _plan_view(claim.key, view))
+            execution = self.executor.run(claim, made.operations)
+            wrote = wrote or bool(execution.done)
+            contact = contact or execution.contact
+            if not execution.replan or attempt == REPLANS:
+                break
+        if execution.done or execution.errors:
+            view = self.ledger.view(claim.key, _outside(desired))
+        return self._result(claim, desired, made, execution, recheck, contact), desired, view, wrote
+
+    def _view(self, claim: Claim, desired: Desired) -> tuple[LedgerView, float, bool]:
+        """The ledger as the plan may see it: uncertain entries are read first. Also: seconds until a second look."""
+        outside = _outside(desired)
+        view = self.ledger.view(claim.key, outside)
+        uncertain = [entry for entry in view.own.values() if entry.intent]
+        if not uncertain:
+            return view, 0.0, False
+        wanted = {wanted.id for wanted in desired.objects}
+        recheck = 0.0
+        settled: dict[str, LedgerEntry | None] = {}
+        for entry in uncertain:
+            known, left = self.executor.settle(claim, entry, wanted=entry.id in wanted)
+            settled[entry.id] = known
+            recheck = max(recheck, left)
+        view = self.ledger.view(claim.key, outside)
+        own = {id_: entry for id_, entry in view.own.items() if id_ not in settled}
+        own.update({id_: entry for id_, entry in settled.items() if entry is not None})
+        return LedgerView(own, view.referrers, view.others), recheck, True
+
+    def _result(
+        self, claim: Claim, desired: Desired, made: Plan, execution: Execution, recheck: float, contact: bool
+    ) -> Result:
+        problems = desired.problems + made.problems
+        if execution.errors:
+            first = next(iter(execution.errors.values()))
+            outcome, delay = of_error(first, claim.failures)
+            if isinstance(first, AviConflict):
+                delay = max(delay, 60.0)
+            for id_, error in execution.errors.items():
+                log.warning("%s: %s: %s", claim.key, id_, error)
+            return Result(outcome, delay, problems=problems, contact=contact, error=first)
+        if made.waits:
+            needed = sorted({wait.need for wait in made.waits if wait.need})
+            self.work.mark(needed, "need", f"{claim.key} waits for it", bulk=claim.bulk)
+            waits = tuple((wait.reason, wait.on) for wait in made.waits)
+            return Result("waiting", waiting_delay(claim.waited), waits=waits, problems=problems, contact=contact)
+        if recheck:
+            return Result("again", recheck, problems=problems, contact=contact)
+        return Result(problems=problems, contact=contact)
+
+
+def row_of(desired: Desired, view: LedgerView) -> str:
+    """The stored row of a host: what its shards and statuses depend on, with what stands of it; "" when nothing does."""
+    standing = {id_: entry.uuid for id_, entry in sorted(view.own.items()) if not entry.intent and _matters(id_)}
+    if desired.row is None and not standing:
+        return ""
+    row: dict[str, Any] = {"shards": desired.shards, "row": desired.row, "standing": standing}
+    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _matters(id_: str) -> bool:
+    return id_.startswith(("pool/", "virtualservice/"))
+
+
+def _outside(desired: Desired) -> list[str]:
+    """Ids whose owner the plan must know: what is wanted, and what must stand first."""
+    ids: dict[str, None] = {}
+    for wanted in desired.objects:
+        ids[wanted.id] = None
+        ids.update(dict.fromkeys(wanted.requires))
+    return list(ids)
+
+
+def _plan_view(key: str, view: LedgerView) -> View:
+    own = {
+        id_: Entry(id_, key, entry.uuid, entry.last_modified, dict(entry.owned), entry.references, "")
+        for id_, entry in view.own.items()
+    }
+    return View(own, view.others, view.referrers)
+

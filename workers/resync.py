@@ -1,0 +1,98 @@
+"""The census: reads every object of every type that we make and compares the ledger with it.
+
+It runs at a new incarnation, when the settings change, every `resync_interval` seconds and on demand; one holder at a
+time (it is a key like any other). It deletes nothing and writes nothing to the controller: what it finds is merged
+into the ledger, what it does not find becomes uncertain, and the keys that own either are marked. Deletes happen
+only in the plan of the owner. A page that fails ends the census without any conclusion.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from shared.avi.references import parse
+from shared.settings.model import Settings
+from shared.state import Claim, Ledger, LedgerEntry, State, Work, keys
+from workers.execute import entry_of
+from workers.facts import Reader, read_facts
+from workers.model import MADE_TYPES
+from workers.model.owners import is_ours, owner_of
+from workers.outcome import Result
+from workers.snapshot import Snapshots, store_facts
+
+log = logging.getLogger(__name__)
+
+
+class CensusReader(Reader, Protocol):
+    """What a census asks of the controller."""
+
+    def pages(self, type_: str, *, tenant: str = "*", **filters: str) -> Iterator[Any]: ...
+
+
+class Census:
+    """One per process; `run` is the handler of the key `resync`."""
+
+    def __init__(
+        self, settings: Settings, state: State, ledger: Ledger, work: Work, snapshots: Snapshots, avi: CensusReader
+    ) -> None:
+        self.settings = settings
+        self.state = state
+        self.ledger = ledger
+        self.work = work
+        self.snapshots = snapshots
+        self.avi = avi
+
+    def run(self, claim: Claim) -> Result:
+        """Reads the facts and every object of ours, then marks what has to be looked at."""
+        facts = read_facts(self.avi, self.settings)
+        if store_facts(self.state, facts):
+            log.info("controller facts: cloud %s, VRF %s, DNS domains %s", facts.cloud_type, facts.vrf, facts.dns_domains)
+        began = self.ledger.now()
+        drifted: set[str] = set()
+        count = 0
+        for type_ in MADE_TYPES:
+            count += self._read_type(claim, type_, drifted)
+        drifted.update(self.ledger.close_census(claim, began, MADE_TYPES))
+        log.info("census: %d objects of ours, %d keys to look at for them", count, len(drifted))
+        self.work.mark(sorted(drifted | self._all_keys(facts.vrf)), "need", "census", bulk=True)
+        return Result("again", self.settings.pipeline.resync_interval, contact=True)
+
+    def _read_type(self, claim: Claim, type_: str, drifted: set[str]) -> int:
+        """Merges all pages of a type; returns how many objects of ours there are."""
+        count = 0
+        for asked, objects in self._pages(type_):
+            claim.progress = time.monotonic()
+            ours = [obj for obj in objects if is_ours(type_, obj, self.settings)]
+            page: list[tuple[str, LedgerEntry]] = []
+            for obj in ours:
+                owner = owner_of(type_, obj, self.settings)
+                if owner is None:
+                    log.warning("%s %s is ours but no key of this release owns it; left alone", type_, obj["name"])
+                else:
+                    tenant = parse(str(obj["tenant_ref"])).name or self.settings.controller.tenant
+                    page.append((owner, entry_of(type_, tenant, obj, at=asked)))
+            drifted.update(self.ledger.merge(claim, asked, page))
+            count += len(ours)
+        return count
+
+    def _pages(self, type_: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """Each page with the Redis time from before it was asked for."""
+        mark = {"name.contains": self.settings.prefix} if type_ == "vsvip" else {"created_by": self.settings.created_by}
+        pages = iter(self.avi.pages(type_, tenant="*", **mark))
+        while True:
+            asked = self.ledger.now()
+            page = next(pages, None)
+            if page is None:
+                return
+            yield asked, page.objects
+
+    def _all_keys(self, vrf: str) -> set[str]:
+        """Every key that the mirror yields or the ledger knows."""
+        found = self.snapshots.hosts() | set(self.ledger.owners().values())
+        if not self.settings.disable_static_routes:
+            found.add(keys.routes_key(self.settings.controller.tenant, vrf))
+            found.add(keys.segroup_key(self.settings.controller.se_group))
+        return found

@@ -1,0 +1,159 @@
+"""Loads from the mirror just what one key needs, in one or two round trips.
+
+Namespaces and IngressClasses are few and change rarely: they are kept per process until the version of their kind
+changes, as are the facts read from the controller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from shared.errors import StateError
+from shared.state import Mirror, State, keys
+from shared.state.connection import bounded
+from workers.model.types import Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
+
+Objects = Mapping[str, dict[str, Any]]
+
+
+def store_facts(state: State, facts: Facts) -> bool:
+    """Stores the facts of a census; True when they differ from the stored ones."""
+    text = orjson.dumps(asdict(facts), option=orjson.OPT_SORT_KEYS).decode()
+    (old,) = state.fields("meta", ["facts"])
+    if old == text:
+        return False
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    with bounded():
+        state.redis.hset(state.key("meta"), mapping={"facts": text, "facts_digest": digest})
+    return True
+
+
+def read_facts(state: State) -> Facts:
+    """The facts of the last census. Raises StateError before the first one."""
+    (text,) = state.fields("meta", ["facts"])
+    if text is None:
+        raise StateError("the controller has not been read yet", action="A census is under way or will be soon")
+    fields = orjson.loads(text)
+    fields["dns_domains"] = tuple(fields["dns_domains"])
+    return Facts(**fields)
+
+
+class Snapshots:
+    """Reads snapshots; one per process, used by all its threads."""
+
+    def __init__(self, state: State, mirror: Mirror) -> None:
+        self.state = state
+        self.mirror = mirror
+        self._cache: dict[str, tuple[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def host(self, fqdn: str) -> tuple[HostSnapshot, Facts]:
+        """Everything that one host depends on."""
+        namespaces_at, classes_at, facts_at, *bodies = self.state.script("host", fqdn)
+        ingresses = tuple(orjson.loads(body) for body in bodies)
+        services, slices, secrets = self._backends(ingresses, fqdn)
+        snapshot = HostSnapshot(
+            fqdn,
+            ingresses,
+            self._cached("Namespace", namespaces_at),
+            self._cached("IngressClass", classes_at),
+            services,
+            slices,
+            secrets,
+        )
+        return snapshot, self._facts(facts_at)
+
+    def shard(self, tenant: str, parent: str, buckets: Iterable[int], standing: Any) -> tuple[ShardSnapshot, Facts]:
+        """Every Ingress with a host in one of the `buckets`. `standing`: host keys -> what stands of them."""
+        ids: set[str] = set()
+        hosts: set[str] = set()
+        for bucket in buckets:
+            for member in self.mirror.dependents(f"Bucket/{bucket}"):
+                host, _, ingress = member.partition(" ")
+                hosts.add(host)
+                ids.add(ingress.partition("/")[2])
+        ingresses = tuple(self.mirror.get("Ingress", sorted(ids)).values())
+        versions = self.mirror.version(["Namespace", "IngressClass"])
+        (facts_at,) = self.state.fields("meta", ["facts_digest"])
+        services, _, secrets = self._backends(ingresses, None)
+        snapshot = ShardSnapshot(
+            tenant,
+            parent,
+            ingresses,
+            self._cached("Namespace", versions[0] or "0"),
+            self._cached("IngressClass", versions[1] or "0"),
+            services,
+            secrets,
+            standing(sorted(hosts)),
+        )
+        return snapshot, self._facts(facts_at or "")
+
+    def routes(self) -> tuple[RoutesSnapshot, Facts]:
+        """The nodes and, for calico, their address blocks."""
+        nodes = tuple(self.mirror.all("Node").values())
+        blocks = tuple(self.mirror.all("BlockAffinity").values())
+        return RoutesSnapshot(nodes, blocks), read_facts(self.state)
+
+    def facts(self) -> Facts:
+        """The facts, kept until a census changes them."""
+        (facts_at,) = self.state.fields("meta", ["facts_digest"])
+        return self._facts(facts_at or "")
+
+    def hosts(self) -> set[str]:
+        """The key of every host that any Ingress names."""
+        found: set[str] = set()
+        for ingress in self.mirror.all("Ingress").values():
+            found.update(keys.host_key(rule["host"]) for rule in ingress["rules"] if rule["host"])
+        return found
+
+    def _backends(
+        self, ingresses: Iterable[dict[str, Any]], host: str | None
+    ) -> tuple[Objects, Mapping[str, tuple[dict[str, Any], ...]], Objects]:
+        services: set[str] = set()
+        secrets: set[str] = set()
+        for ingress in ingresses:
+            namespace = ingress["ns"]
+            for rule in ingress["rules"]:
+                if host is None or rule["host"] == host:
+                    services.update(f"{namespace}/{path['service']}" for path in rule["paths"])
+            secrets.update(f"{namespace}/{tls['secret']}" for tls in ingress["tls"])
+        if not services and not secrets:
+            return {}, {}, {}
+        asked = orjson.dumps({"services": sorted(services), "secrets": sorted(secrets)})
+        flat_services, flat_slices, flat_secrets = self.state.script("backends", asked)
+        slices = {id_: tuple(orjson.loads(text) for text in texts) for id_, texts in _pairs(flat_slices)}
+        return _objects(flat_services), slices, _objects(flat_secrets)
+
+    def _cached(self, kind: str, version: str) -> Objects:
+        with self._lock:
+            kept = self._cache.get(kind)
+        if kept is not None and kept[0] == version:
+            return kept[1]  # type: ignore[no-any-return]
+        objects = self.mirror.all(kind)
+        with self._lock:
+            self._cache[kind] = (version, objects)
+        return objects
+
+    def _facts(self, version: str) -> Facts:
+        with self._lock:
+            kept = self._cache.get("facts")
+        if kept is not None and kept[0] == version:
+            return kept[1]  # type: ignore[no-any-return]
+        facts = read_facts(self.state)
+        with self._lock:
+            self._cache["facts"] = (version, facts)
+        return facts
+
+
+def _pairs(flat: list[Any]) -> Iterable[tuple[str, Any]]:
+    return ((flat[i], flat[i + 1]) for i in range(0, len(flat), 2))
+
+
+def _objects(flat: list[Any]) -> dict[str, dict[str, Any]]:
+    return {id_: orjson.loads(text) for id_, text in _pairs(flat)}
