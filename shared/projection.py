@@ -302,9 +302,11 @@ def _path(path: dict[str, Any]) -> dict[str, Any] | str:
     text = path.get("path") or ""
     if not isinstance(text, str) or (text and not text.startswith("/")):
         return f"the path {text!r} does not begin with /"
+    if not text.isprintable():
+        return f"the path {text!r} has characters that can't be printed"
     service = _map(_map(path.get("backend")).get("service"))
-    if not _text(service.get("name")):
-        return "the backend names no Service"
+    if not _is_name(_text(service.get("name"))):
+        return f"the backend names no Service but {service.get('name')!r}"
     port = _map(service.get("port"))
     number = port.get("number") or _text(port.get("name"))
     if not number or not isinstance(number, int | str):
@@ -313,18 +315,25 @@ def _path(path: dict[str, Any]) -> dict[str, Any] | str:
 
 
 def _tls(spec: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
+    """The TLS entries; one whose Secret can't be a Secret's name has the Secret ""."""
     entries = []
     for number, entry in enumerate(_list(spec.get("tls"))):
-        if not isinstance(entry, dict):
-            bad.append(f"spec.tls[{number}] is not a map, so it is left out")
-            continue
-        hosts = [host for host in _list(entry.get("hosts")) if isinstance(host, str)]
-        entries.append({"hosts": hosts, "secret": _text(entry.get("secretName"))})
+        secret = _map(entry).get("secretName") or ""
+        if not isinstance(entry, dict) or not isinstance(secret, str) or (secret and not _is_name(secret)):
+            bad.append(f"spec.tls[{number}] names no Secret but {secret!r}")
+            secret = ""
+        hosts = [host for host in _list(_map(entry).get("hosts")) if isinstance(host, str)]
+        entries.append({"hosts": hosts, "secret": secret})
     return entries
 
 
 def _is_host(host: str) -> bool:
     return len(host) <= 253 and _HOST.fullmatch(host) is not None
+
+
+def _is_name(name: str) -> bool:
+    """Whether the API server would take this as an object's name; so it has no blank and no slash."""
+    return _is_host(name) and not name.startswith("*")
 
 
 def _ingress_index(body: dict[str, Any], hosts: dict[str, None]) -> tuple[tuple[str, str], ...]:

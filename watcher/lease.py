@@ -34,7 +34,10 @@ def identity() -> str:
 
 
 class Lease:
-    """One holder's view of the Lease. `keep` runs in a thread of its own; `held` and `fresh` may be read from any."""
+    """One holder's view of the Lease. `keep` runs in a thread of its own; the rest may be used from any.
+
+    `held` is what we know; `error` tells that the last attempt could not confirm it ("" when it could).
+    """
 
     def __init__(
         self,
@@ -57,14 +60,9 @@ class Lease:
         self._every = every
         self._clock = clock
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._renewed = 0.0
+        self._attempting = threading.Lock()
         self._seen: tuple[object, ...] = ()
         self._seen_at = 0.0
-
-    @property
-    def fresh(self) -> bool:
-        """Held, and renewed recently enough that nobody else can have taken it."""
-        return self.held and self._clock() - self._renewed < self._duration
 
     def keep(self, stop: threading.Event, changed: Callable[[], None]) -> None:
         """Takes the lease when it is free and renews it until `stop`; calls `changed` when `held` has changed."""
@@ -81,19 +79,23 @@ class Lease:
 
     def attempt(self) -> None:
         """Takes or renews the lease if that is possible now. A failure to reach the API server changes nothing."""
-        asked = self._clock()
+        with self._attempting:
+            self._attempt()
+
+    def _attempt(self) -> None:
         try:
-            self.held = self._write(self._read())
+            try:
+                self.held = self._write(self._read())
+            except KubeConflict:  # somebody wrote meanwhile: look again who it was
+                self.held = self._write(self._read())
         except KubeConflict:
-            return  # somebody wrote meanwhile; the next look tells who
+            self.held = False
         except KubeError as error:
             if str(error) != self.error:
                 log.warning("lease %s/%s: %s", self._namespace, self._name, error)
             self.error = str(error)
             return
         self.error = ""
-        if self.held:
-            self._renewed = asked
 
     def release(self) -> None:
         """Gives the lease back, so that another watcher begins at once. Bounded to a second; failing is harmless."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from shared.celeryapp import make_app, publish
+from shared import celeryapp
 from shared.errors import StaleEpoch, StateUnavailable
 from shared.kinds import Kind, kinds_for
 from shared.kube import KubeClient
@@ -27,7 +27,7 @@ from shared.state.connection import State
 from shared.state.mirror import Mirror
 from watcher.lease import Lease, identity
 from watcher.reflector import Reflector, Timing
-from watcher.session import MirrorLike, Publish, Session
+from watcher.session import Publish, Session
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +37,14 @@ JOIN_SECONDS = 1.0  # reflectors are daemons: one that hangs in a call is left b
 
 
 class Watcher:
-    """Watches for one cluster. Without `lease` it leads at once, and `run` returns when another takes over."""
+    """Watches for one cluster. Without `lease` it takes itself for the only watcher and leads at once."""
 
     def __init__(
         self,
         settings: Settings,
         kube: KubeClient,
-        mirror: MirrorLike,
-        publish: Publish,  # noqa: A002, F811
+        mirror: Mirror,
+        publish: Publish,
         *,
         kinds: Sequence[Kind] | None = None,
         lease: Lease | None = None,
@@ -64,3 +64,150 @@ class Watcher:
         self._reflectors: list[Reflector] = []
         self._threads: list[threading.Thread] = []
         self._error = ""
+        self._stop = threading.Event()
+        self._begin_after = 0.0
+
+    def run(self) -> None:
+        """Runs until `stop`; then everything has ended within two seconds."""
+        if self._lease is not None:
+            keep = partial(self._lease.keep, self._stop, self._wake.set)
+            threading.Thread(target=keep, name="lease", daemon=True).start()
+        try:
+            while not self._stop.is_set():
+                self._look()
+                self._wake.wait(LOOK_EVERY)
+                self._wake.clear()
+        finally:
+            self._end_session()
+            until = time.monotonic() + JOIN_SECONDS
+            for thread in self._threads:
+                thread.join(max(0.0, until - time.monotonic()))
+            if self._lease is not None:
+                self._lease.release()
+
+    def stop(self) -> None:
+        """Asks `run` to end. May be called from a signal handler."""
+        self._stop.set()
+        self._wake.set()
+
+    def _look(self) -> None:
+        """One round of the loop: is the session still good, is one needed, is its first list complete?"""
+        try:
+            if self._session is not None and not self._stands(self._session):
+                log.warning("epoch %d is over", self._session.epoch.number)
+                self._end_session()
+                if self._lease is not None:
+                    self._lease.attempt()  # was it another watcher? then the lease says so now
+            if self._lease is not None and not self._lease.held:
+                self._end_session()
+            elif self._session is None:
+                if self._lease is None or not self._lease.error:  # an epoch is begun by who surely holds the lease
+                    self._begin()
+            elif not self._session.complete and not self._session.unlisted:
+                self._session.finish()
+            self._error = ""
+        except StaleEpoch:
+            self._end_session()
+        except StateUnavailable as error:
+            if str(error) != self._error:
+                log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+            self._error = str(error)
+
+    def _stands(self, session: Session) -> bool:
+        return not session.over.is_set() and self._mirror.check(session.epoch)
+
+    def _begin(self) -> None:
+        """Begins an epoch and lists everything; not more than once a second, should two watchers fight."""
+        if self._clock() < self._begin_after:
+            return
+        self._begin_after = self._clock() + LOOK_EVERY
+        epoch = self._mirror.begin(self._settings.digest())
+        log.info("epoch %d on incarnation %s begins", epoch.number, epoch.incarnation)
+        session = Session(
+            self._mirror, epoch, self._publish, [kind.name for kind in self._kinds], wake=self._wake, clock=self._clock
+        )
+        home = self._settings.pod_namespace
+        self._reflectors = [
+            Reflector(kind, self._kube, session, home=home, timing=self._timing, clock=self._clock)
+            for kind in self._kinds
+        ]
+        self._threads = [
+            threading.Thread(target=reflector.run, name=f"watch-{reflector.kind.name}", daemon=True)
+            for reflector in self._reflectors
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._session = session
+
+    def _end_session(self) -> None:
+        if self._session is not None:
+            self._session.end()
+            self._session = None
+
+    def ready(self) -> bool:
+        """A standby that can reach the API server, or a leader whose required kinds are all listed and followed."""
+        if self._lease is not None and not self._lease.held:
+            return not self._lease.error
+        if self._session is None:
+            return False
+        now = self._clock()
+        return all(_follows(reflector, now) for reflector in self._reflectors if not reflector.kind.optional)
+
+    def status(self) -> dict[str, Any]:
+        """What the watcher is doing, JSON-able. Per kind: phase, seconds since something was last heard (`age`, None
+        for never) and since when it fails (`failing`, None while it does not), deletions held, last error.
+        """
+        now, session = self._clock(), self._session
+        return {
+            "leading": session is not None,
+            "holder": self._lease.holder if self._lease is not None else "",
+            "epoch": session.epoch.number if session is not None else None,
+            "complete": session is not None and (session.complete or session.epoch.complete),
+            "ready": self.ready(),
+            "error": self._error or (self._lease.error if self._lease is not None else ""),
+            "kinds": {reflector.kind.name: _describe(reflector, now) for reflector in self._reflectors},
+        }
+
+
+def _follows(reflector: Reflector, now: float) -> bool:
+    state = reflector.state
+    return state.listed and (state.failing_since is None or now - state.failing_since < FAILING_AFTER)
+
+
+def _describe(reflector: Reflector, now: float) -> dict[str, Any]:
+    state = reflector.state
+    return {
+        "phase": state.phase,
+        "listed": state.listed,
+        "optional": reflector.kind.optional,
+        "age": None if state.progress is None else round(now - state.progress, 1),
+        "failing": None if state.failing_since is None else round(now - state.failing_since, 1),
+        "held": state.held,
+        "error": state.error,
+    }
+
+
+def run(
+    settings: Settings,
+    *,
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    allow_mass_delete: bool = False,
+    single: bool = False,
+) -> None:
+    """The watcher process, until SIGTERM or SIGINT. `single` does without the lease.
+
+    Raises KubeError when no access to Kubernetes is configured; servers that do not answer yet are waited for.
+    """
+    kube = KubeClient.from_config(kubeconfig, context)
+    lease = None if single else Lease(kube, settings.pod_namespace, identity())
+    state = State(settings.pipeline.redis_url, settings.cluster_name)
+    app = celeryapp.make_app(settings)
+    timing = Timing(allow_mass_delete=allow_mass_delete)
+    watcher = Watcher(settings, kube, Mirror(state), partial(celeryapp.publish, app), lease=lease, timing=timing)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watcher.stop())
+    try:
+        watcher.run()
+    finally:
+        state.close()

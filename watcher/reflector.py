@@ -103,7 +103,8 @@ class Reflector:
         self._draw = draw
         self._path = f"{kind.path}/{kind.resource}"
         self._version: str | None = None  # where to resume; None: list first
-        self._applied: set[str] = set()  # resourceVersions of the events applied since `_version`
+        self._applied: set[str] = set()  # resourceVersions of events that would come again from `_version` on
+        self._passed: set[str] = set()  # those of them that this watch has delivered since its last bookmark
         self._failures = 0
         self._unpaged = False
         self._held: set[str] = set()
@@ -141,6 +142,8 @@ class Reflector:
 
     def _list(self) -> None:
         self.state.phase = "listing"
+        # Asked first: while Redis does not answer there is no point in reading the whole cluster.
+        known = self._session.ids(self.kind.name)
         present: set[str] = set()
         version = ""
         limit = 0 if self._unpaged else self._timing.page
@@ -151,30 +154,28 @@ class Reflector:
             self._session.apply(self.kind.name, self._projected(objects), ())
             version = page.resource_version
             self.state.progress = self._clock()
-        missing = self._missing(present)
+        missing = self._missing(known - present, len(known))
         self._session.apply(self.kind.name, (), sorted(missing))
         self._version, self._applied, self._unpaged = version, set(), False
         self.state.listed = True
         self._session.listed(self.kind.name)
 
-    def _missing(self, present: set[str]) -> set[str]:
-        """What a complete list says is gone, less what is held until another list says so too."""
-        known = self._session.ids(self.kind.name)
-        gone = known - present
+    def _missing(self, gone: set[str], known: int) -> set[str]:
+        """Of what a complete list says is gone, all but what is held until another list says so too."""
         confirmed = gone & self._held if self._clock() >= self._confirm_at else set()
         waiting = gone - confirmed
-        if self._timing.allow_mass_delete or not mass(len(waiting), len(known)):
+        if self._timing.allow_mass_delete or not mass(len(waiting), known):
             self._held, self._confirm_at, self.state.held = set(), math.inf, 0
             return gone
         if not waiting <= self._held:
             self._confirm_at = self._clock() + self._timing.confirm_after
-            self._hold_back(waiting, known)
+            self._tell_held(len(waiting), known)
         self._held, self.state.held = waiting, len(waiting)
         return confirmed
 
-    def _hold_back(self, waiting: set[str], known: set[str]) -> None:
+    def _tell_held(self, waiting: int, known: int) -> None:
         text = (
-            f"a complete list lacks {len(waiting)} of {len(known)} objects of kind {self.kind.name}; they are kept "
+            f"a complete list lacks {waiting} of {known} objects of kind {self.kind.name}; they are kept "
             f"until a second list, in {self._timing.confirm_after:.0f} s, says the same"
         )
         log.error("%s", text)
@@ -189,6 +190,7 @@ class Reflector:
         timeout = int(WATCH_SECONDS * (1.0 + self._draw()))
         with self._kube.watch(self._path, version, timeout=timeout, silence=self._timing.silence) as stream:
             self.state.phase = "watching"
+            self._passed.clear()
             for batch in stream.batches():
                 if self._session.over.is_set():
                     return
@@ -207,28 +209,32 @@ class Reflector:
             raise KubeUnreachable("the watch ended at once", where=self._path)
 
     def _take(self, batch: list[dict[str, Any]]) -> None:
-        """Applies a batch of events: of each object the last state only, then deletions."""
-        version, seen = self._version, self._applied
-        fresh: list[str] = []
+        """Applies a batch of events: of each object the last state only, then deletions.
+
+        When this fails half-way the next attempt begins with a list, so bookkeeping need not be undone.
+        """
+        version, self._version = self._version, None
         latest: dict[str, tuple[str, dict[str, Any]]] = {}
         for event in batch:
-            what, obj = str(event.get("type")), event.get("object")
-            metadata = obj.get("metadata") if isinstance(obj, dict) else None
-            number = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
-            if not isinstance(obj, dict) or not isinstance(number, str):
+            what, obj = event["type"], event.get("object")
+            number = _version_of(obj)
+            if not isinstance(obj, dict) or not number:
                 raise KubeUnreachable("an event without an object", where=self._path)
             if what == "BOOKMARK":
-                version, seen, fresh = number, set(), []
-            elif number not in seen:
-                fresh.append(number)
+                version = number
+                self._applied -= self._passed
+                self._passed.clear()
+                continue
+            self._passed.add(number)
+            if number not in self._applied:
+                self._applied.add(number)
                 for id_, _ in self._identified([obj]):
                     latest.pop(id_, None)
                     latest[id_] = (what, obj)
         changed = [(id_, obj) for id_, (what, obj) in latest.items() if what != "DELETED"]
         deleted = [id_ for id_, (what, _) in latest.items() if what == "DELETED"]
         self._session.apply(self.kind.name, self._projected(changed), deleted)
-        self._version, self._applied = version, seen
-        self._applied.update(fresh)
+        self._version = version
 
     # -- objects
 
@@ -295,8 +301,6 @@ class Reflector:
             if self._failures == 1:
                 log.info("%s: %s; listing again", self.kind.name, error)
                 return
-        elif isinstance(error, StateUnavailable):
-            self._version = None  # what part of the batch was written is not known
         delay = max(backoff(self._failures, self._draw), at_least)
         if isinstance(error, KubeBusy) and error.retry_after:
             delay = max(delay, error.retry_after)
@@ -318,3 +322,10 @@ class Reflector:
         self.state.phase = "absent"
         self._well()
         self._sleep(self._timing.absent_retry)
+
+
+def _version_of(obj: Any) -> str:
+    """The resourceVersion of an object, "" when there is none."""
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    number = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    return number if isinstance(number, str) else ""

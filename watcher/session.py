@@ -15,11 +15,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Any
 
 from shared.errors import StaleEpoch, StateUnavailable
 from shared.kinds import Projection
-from shared.state.mirror import Epoch
+from shared.state.mirror import Epoch, Mirror
 
 log = logging.getLogger(__name__)
 
@@ -28,27 +28,6 @@ APPLY_SIZE = 200  # objects in one script: Redis serves nobody else while it run
 QUIET_AFTER_FAILURE = 5.0  # seconds without publishing after a failure, so that a broken broker slows nothing down
 
 Publish = Callable[[list[str], str], None]
-
-
-class MirrorLike(Protocol):
-    """The part of `shared.state.mirror.Mirror` that a watcher uses."""
-
-    def begin(self, digest: str) -> Epoch:
-        """Becomes the leader."""
-
-    def check(self, epoch: Epoch) -> bool:
-        """Whether the epoch still stands."""
-
-    def apply(
-        self, epoch: Epoch, kind: str, changed: Sequence[Projection], deleted: Sequence[str], cause: str
-    ) -> list[str]:
-        """Writes one batch; returns the marked keys."""
-
-    def ids(self, kind: str) -> set[str]:
-        """What the mirror holds of a kind."""
-
-    def complete(self, epoch: Epoch) -> list[str]:
-        """Every kind is listed; returns keys to wake workers for."""
 
 
 class Session:
@@ -60,7 +39,7 @@ class Session:
 
     def __init__(
         self,
-        mirror: MirrorLike,
+        mirror: Mirror,
         epoch: Epoch,
         publish: Publish,
         kinds: Iterable[str],
@@ -103,7 +82,7 @@ class Session:
         for start in range(0, len(deleted), APPLY_SIZE):
             self._apply(kind, (), deleted[start : start + APPLY_SIZE])
 
-    def _apply(self, kind: str, changed: Sequence[Projection], deleted: Sequence[str]) -> None:
+    def _apply(self, kind: str, changed: Sequence[Any], deleted: Sequence[str]) -> None:
         if self.over.is_set():
             raise StaleEpoch("the session is over", where=f"epoch {self.epoch.number}")
         cause = _cause(kind, [projection.id for projection in changed], deleted)

@@ -15,9 +15,9 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_init, worker_shutdown
-
 from shared.avi.client import AviClient
-from shared.celeryapp import make_app, publish
+
+from shared.celeryapp import TASK, make_app, publish
 from shared.errors import StateUnavailable
 from shared.kube import KubeClient
 from shared.settings import load, load_credentials
@@ -100,7 +100,7 @@ def _stop(**_: Any) -> None:
         _running.pop().stop()
 
 
-@app.task(name="workers.tasks.reconcile")  # type: ignore[untyped-decorator]
+@app.task(name=TASK)
 def reconcile(keys: list[str], cause: str = "", wake: str = "") -> None:
     """A wake-up: looks at `keys`, then at whatever is ready. `cause` is for the reader of Flower."""
     worker = _running[0]

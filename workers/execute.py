@@ -12,7 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+from shared.avi.client import AviClient
 
 from shared.errors import (
     AkoError,
@@ -32,28 +34,13 @@ from shared.state.work import MILLION
 from workers import owned
 from workers.model.owners import is_ours
 from workers.model.types import AviObject, SecretRef, object_id, split_object_id
-from workers.plan import Create, Delete, Update
+from workers.plan import ChangeVip, Create, Delete, Operation, Update
 
 LATE_EFFECT_SECONDS = 60.0
 
 # The two PEM texts of a certificate, read from Kubernetes when it is written and kept nowhere.
 ReadSecret = Callable[[SecretRef], tuple[str, str]]
-Operation = Create | Update | Delete
 Record = tuple[str, LedgerEntry | None]
-
-
-class Controller(Protocol):
-    """The calls of `shared.avi.AviClient` that a plan needs."""
-
-    def get(self, type_: str, uuid: str, *, tenant: str | None = None) -> dict[str, Any]: ...
-    def find(
-        self, type_: str, name: str, *, tenant: str | None = None, cloud: str | None = None
-    ) -> dict[str, Any] | None: ...
-    def create(self, type_: str, body: Mapping[str, Any], *, tenant: str | None = None) -> dict[str, Any]: ...
-    def update(
-        self, type_: str, uuid: str, body: Mapping[str, Any], *, tenant: str | None = None
-    ) -> dict[str, Any]: ...
-    def delete(self, type_: str, uuid: str, *, tenant: str | None = None) -> None: ...
 
 
 @dataclass(slots=True)
@@ -66,14 +53,17 @@ class Execution:
     contact: bool = False
 
 
-def entry_of(type_: str, tenant: str, obj: Mapping[str, Any], at: int = 0) -> LedgerEntry:
-    """The ledger entry of an object as read from the controller."""
-    references = tuple(sorted({object_id(kind, tenant, name) for kind, name in owned.references(type_, obj)}))
+def entry_of(
+    type_: str, tenant: str, obj: Mapping[str, Any], *, sent: Mapping[str, Any] | None = None, at: int = 0
+) -> LedgerEntry:
+    """The ledger entry of an object as read from the controller; `sent` is the body that `obj` answers, if it does."""
+    named = owned.references(type_, obj if sent is None else sent)
+    references = tuple(sorted({object_id(kind, tenant, name) for kind, name in named}))
     return LedgerEntry(
         id=object_id(type_, tenant, str(obj["name"])),
         uuid=str(obj["uuid"]),
         last_modified=str(obj.get("_last_modified", "")),
-        owned=owned.extract(type_, obj),
+        owned=owned.extract(type_, obj, sent),
         references=references,
         extra=owned.vips(obj) if type_ == "vsvip" else {},
         at=at,
@@ -83,9 +73,7 @@ def entry_of(type_: str, tenant: str, obj: Mapping[str, Any], at: int = 0) -> Le
 class Executor:
     """Runs plans for one process. Thread-safe: it keeps nothing between calls."""
 
-    def __init__(
-        self, settings: Settings, ledger: Ledger, avi: Controller, read_secret: ReadSecret
-    ) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, avi: AviClient, read_secret: ReadSecret) -> None:
         self.settings = settings
         self.ledger = ledger
         self.avi = avi
@@ -153,16 +141,14 @@ class Executor:
             self._delete(type_, tenant, operation.entry.uuid)
             return None
         body = self._complete(operation.object)
-        if isinstance(operation, Create):
-            answer = self.avi.create(type_, body, tenant=tenant)
-        else:
-            actual = self.avi.get(type_, operation.entry.uuid, tenant=tenant)
+        if isinstance(operation, Update):
+            uuid = operation.entry.uuid
+            actual = self.avi.get(type_, uuid, tenant=tenant)
             if not is_ours(type_, actual, self.settings):
                 raise AviRefused("the object no longer carries our marks, so it is left alone", where=operation.id)
-            answer = self.avi.update(
-                type_, operation.entry.uuid, owned.overlay(type_, actual, body), tenant=tenant
-            )
-        return entry_of(type_, tenant, answer)
+            body = owned.overlay(type_, actual, body, vip=isinstance(operation, ChangeVip))
+            return entry_of(type_, tenant, self.avi.update(type_, uuid, body, tenant=tenant), sent=body)
+        return entry_of(type_, tenant, self.avi.create(type_, body, tenant=tenant), sent=body)
 
     def _delete(self, type_: str, tenant: str, uuid: str) -> None:
         """Ownership is read again right before: what is not ours any more is not ours to delete."""

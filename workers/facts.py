@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
+
+from shared.avi.client import AviClient
 
 from shared.avi.references import parse
 from shared.errors import AkoError
@@ -10,16 +12,7 @@ from shared.settings.model import ServiceType, Settings
 from workers.model.types import Facts
 
 
-class Reader(Protocol):
-    """The reading calls of `shared.avi.AviClient`."""
-
-    def find(
-        self, type_: str, name: str, *, tenant: str | None = None, cloud: str | None = None
-    ) -> dict[str, Any] | None: ...
-    def read(self, path: str, *, tenant: str | None = None, **params: str) -> dict[str, Any]: ...
-
-
-def read_facts(avi: Reader, settings: Settings) -> Facts:
+def read_facts(avi: AviClient, settings: Settings) -> Facts:
     """The facts as they are now. Raises AkoError naming the setting whose object does not exist."""
     controller = settings.controller
     cloud = _must(avi.find("cloud", controller.cloud), "ControllerSettings.cloudName", controller.cloud)
@@ -41,7 +34,7 @@ def read_facts(avi: Reader, settings: Settings) -> Facts:
     )
 
 
-def _vrf(avi: Reader, settings: Settings) -> str:
+def _vrf(avi: AviClient, settings: Settings) -> str:
     """The VRF: as configured, else that of the VIP network (NodePort mode: `global`)."""
     if settings.controller.vrf:
         found = avi.find("vrfcontext", settings.controller.vrf, cloud=settings.controller.cloud)
@@ -51,10 +44,16 @@ def _vrf(avi: Reader, settings: Settings) -> str:
     name = settings.vip_networks[0].name
     network = avi.find("network", name, cloud=settings.controller.cloud)
     ref = str(_must(network, "NetworkSettings.vipNetworkList[0].networkName", name).get("vrf_context_ref", ""))
-    return (parse(ref).name if ref else None) or "global"
+    return name_of(ref) or "global"
 
 
-def _node_network(avi: Reader, settings: Settings, name: str) -> str:
+def name_of(reference: str) -> str:
+    """The name in a reference, "" when it holds none."""
+    parsed = parse(reference)
+    return (parsed.name or "") if parsed else ""
+
+
+def _node_network(avi: AviClient, settings: Settings, name: str) -> str:
     found = avi.find("network", name, cloud=settings.controller.cloud)
     return str(_must(found, "NetworkSettings.nodeNetworkList", name)["uuid"])
 

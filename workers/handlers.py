@@ -1,4 +1,4 @@
-"""What a run of each kind of key does: `host`, `shard`, `routes`, `segroup`, `change` (status and census have their own)."""
+"""What a run of a key does: `host`, `shard`, `routes`, `segroup`, `change` (status and census have their own files)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+from shared.avi.client import AviClient
 
 from shared.errors import AviNotFound, AviStale, ClaimLost
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerView, Mirror, State, Work, keys
 from shared.state.connection import bounded
-from workers.execute import Controller, Executor, entry_of
-from workers.model import desired_host, desired_routes, desired_segroup, desired_shard
+from workers.execute import Executor, entry_of
+from workers.model.hosts import desired_host
+from workers.model.routes import desired_routes
+from workers.model.segroup import desired_segroup
+from workers.model.shards import desired_shard
 from workers.model.types import Desired, Problem, SharedPart, object_id
 from workers.outcome import Result
 from workers.plan import merge_shared
@@ -31,7 +35,7 @@ class Handlers:
     """The handlers of one process, over the parts that they share."""
 
     def __init__(
-        self, settings: Settings, state: State, work: Work, snapshots: Snapshots, executor: Executor, avi: Controller
+        self, settings: Settings, state: State, work: Work, snapshots: Snapshots, executor: Executor, avi: AviClient
     ) -> None:
         self.settings = settings
         self.state = state
@@ -168,4 +172,3 @@ class Handlers:
             else:
                 return []
         return []
-

@@ -45,13 +45,13 @@ class Result:
 
 def backoff(failures: int) -> float:
     """Exponential from 0.5 s to 60 s with full jitter, never less than 50 ms."""
-    ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures, 10))
+    ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures, 10))
     return max(0.05, random.uniform(0, ceiling))  # noqa: S311 - jitter, not cryptography
 
 
 def waiting_delay(waited: int) -> float:
     """How long a waiting key sleeps at most if nobody wakes it: 30 s, doubling to 5 min."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(waited, 5))
+    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(waited, 5))
 
 
 def of_error(error: AkoError, failures: int) -> tuple[Outcome, float]:

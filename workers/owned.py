@@ -19,7 +19,7 @@ body that was sent supplies them (`extract(..., sent=body)`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from workers.fields import (
@@ -40,7 +40,7 @@ from workers.fields import (
     Subnet,
     Unordered,
     address_text,
-    split_reference,
+    learned,
 )
 
 NAMES: Final = "@"  # in an extract: uuid → name of everything that the object refers to
@@ -315,7 +315,7 @@ def extract(type_: str, obj: Mapping[str, Any], sent: Mapping[str, Any] | None =
     """
     context = Context({}, obj)
     if sent is not None:
-        context.names.update(_learned(sent, obj))
+        context.names.update(learned(sent, obj))
     result: Extract = TABLES[type_].canon(obj, context) or {}
     result[NAMES] = context.names
     return result
@@ -339,9 +339,10 @@ def overlay(type_: str, actual: Mapping[str, Any], wanted: Mapping[str, Any], *,
     """
     if vip:
         return {**actual, "vip": _changed_vips(actual.get("vip") or [], wanted.get("vip") or [])}
-    if type_ == "vsvip":
-        wanted = {**wanted, "vip": actual.get("vip")}
     merged: dict[str, Any] = TABLES[type_].merge(actual, wanted)
+    if type_ == "vsvip":
+        merged.pop("vip", None)
+        merged.update({"vip": actual["vip"]} if "vip" in actual else {})
     return merged
 
 
@@ -355,7 +356,7 @@ def references(type_: str, obj: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def vips(obj: Mapping[str, Any]) -> dict[str, list[str]]:
-    """`{"v4": [...], "v6": [...]}`: the addresses of a vsvip as read, canonical; floating ones alone where there are."""
+    """The addresses of a vsvip as read, `{"v4": [...], "v6": [...]}`, canonical; floating ones alone if any."""
     floating = _addresses(obj, "floating_ip", "floating_ip6")
     return floating if floating["v4"] or floating["v6"] else _addresses(obj, "ip_address", "ip6_address")
 
@@ -397,17 +398,3 @@ def _same_network(actual: Mapping[str, Any], wanted: Mapping[str, Any], subnet: 
 
 def _only(place: Mapping[str, Any], subnet: str) -> dict[str, Any]:
     return {name: part for name, part in place.items() if name in ("network_ref", subnet)}
-
-
-def _learned(sent: Any, answer: Any) -> Iterator[tuple[str, str]]:
-    """(uuid, name) of every reference that was sent by name and answered by uuid, at the same place of both."""
-    if isinstance(sent, Mapping) and isinstance(answer, Mapping):
-        for name, part in sent.items():
-            yield from _learned(part, answer.get(name))
-    elif isinstance(sent, list) and isinstance(answer, list) and len(sent) == len(answer):
-        for one, other in zip(sent, answer, strict=True):
-            yield from _learned(one, other)
-    elif isinstance(sent, str) and isinstance(answer, str) and "name=" in sent and "/api/" in answer:
-        name, (known, uuid) = split_reference(sent)[0], split_reference(answer)
-        if name and uuid and not known:
-            yield uuid, name

@@ -25,7 +25,7 @@ from shared.state import Claim, Ledger, LedgerEntry, LedgerView, Work, keys
 from workers.execute import Execution, Executor
 from workers.keeper import Keeper
 from workers.model.types import Desired
-from workers.outcome import Result, of_error, waiting_delay
+from workers.outcome import Result, Wait, of_error, waiting_delay
 from workers.plan import Entry, Plan, View, plan
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Reconciler:
             outcome, delay = of_error(error, claim.failures)
             log.warning("%s %s (next try in %.1f s): %s", claim.key, outcome, delay, error)
             return Result(outcome, delay, error=error, contact=getattr(error, "status", 0) > 0)
-        except Exception as error:  # noqa: BLE001 - a defect of ours in one key must not end the worker
+        except Exception as error:  # a defect of ours in one key must not end the worker
             log.exception("run of %s failed on a defect", claim.key)
             wrapped = AkoError(f"{type(error).__name__} while computing {claim.key}", where=claim.key)
             return Result("failed", of_error(wrapped, claim.failures)[1], error=wrapped)
@@ -105,11 +105,14 @@ class ObjectRuns:
     def run(self, claim: Claim, compute: Callable[[], Desired]) -> tuple[Result, Desired, LedgerView, bool]:
         """Brings the objects of a key to what `compute` wants.
 
-        Returns the result (without a row), what was wanted, the ledger's view afterwards, and whether anything was written.
+        Returns the result (without a row), what was wanted, the ledger's view afterwards, and whether it wrote.
         """
         wrote = contact = False
         for attempt in range(REPLANS + 1):
             desired = compute()
+            if desired.frozen:
+                view = self.ledger.view(claim.key, ())
+                return Result(problems=desired.problems), desired, view, False
             view, recheck, asked = self._view(claim, desired)
             contact = contact or asked
             made = plan(desired, _plan_view(claim.key, view))
@@ -153,23 +156,29 @@ class ObjectRuns:
             for id_, error in execution.errors.items():
                 log.warning("%s: %s: %s", claim.key, id_, error)
             return Result(outcome, delay, problems=problems, contact=contact, error=first)
-        if made.waits:
+        if made.waits or desired.waits:
             needed = sorted({wait.need for wait in made.waits if wait.need})
             self.work.mark(needed, "need", f"{claim.key} waits for it", bulk=claim.bulk)
-            waits = tuple((wait.reason, wait.on) for wait in made.waits)
-            return Result("waiting", waiting_delay(claim.waited), waits=waits, problems=problems, contact=contact)
+            delay = waiting_delay(claim.waited)
+            return Result("waiting", delay, waits=_waits(desired, made), problems=problems, contact=contact)
         if recheck:
             return Result("again", recheck, problems=problems, contact=contact)
         return Result(problems=problems, contact=contact)
 
 
 def row_of(desired: Desired, view: LedgerView) -> str:
-    """The stored row of a host: what its shards and statuses depend on, with what stands of it; "" when nothing does."""
+    """The stored row of a host: what its shards and statuses depend on, with what stands of it; "" for nothing."""
     standing = {id_: entry.uuid for id_, entry in sorted(view.own.items()) if not entry.intent and _matters(id_)}
     if desired.row is None and not standing:
         return ""
     row: dict[str, Any] = {"shards": desired.shards, "row": desired.row, "standing": standing}
     return orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _waits(desired: Desired, made: Plan) -> tuple[Wait, ...]:
+    """What to be woken by. What waits for its referrers to go is woken when the last of them has gone."""
+    appearing: list[Wait] = [("stands", id_) for id_ in desired.waits]
+    return (*appearing, *(("gone", wait.id) if wait.reason == "gone" else ("stands", wait.on) for wait in made.waits))
 
 
 def _matters(id_: str) -> bool:
@@ -191,4 +200,3 @@ def _plan_view(key: str, view: LedgerView) -> View:
         for id_, entry in view.own.items()
     }
     return View(own, view.others, view.referrers)
-

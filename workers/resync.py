@@ -11,32 +11,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
-from shared.avi.references import parse
+from shared.avi.client import AviClient
+
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, State, Work, keys
 from workers.execute import entry_of
-from workers.facts import Reader, read_facts
-from workers.model import MADE_TYPES
-from workers.model.owners import is_ours, owner_of
+from workers.facts import name_of, read_facts
+from workers.model.owners import MADE_TYPES, is_ours, owner_of
+from workers.model.vips import VSVIP
 from workers.outcome import Result
 from workers.snapshot import Snapshots, store_facts
 
 log = logging.getLogger(__name__)
 
 
-class CensusReader(Reader, Protocol):
-    """What a census asks of the controller."""
-
-    def pages(self, type_: str, *, tenant: str = "*", **filters: str) -> Iterator[Any]: ...
-
-
 class Census:
     """One per process; `run` is the handler of the key `resync`."""
 
     def __init__(
-        self, settings: Settings, state: State, ledger: Ledger, work: Work, snapshots: Snapshots, avi: CensusReader
+        self, settings: Settings, state: State, ledger: Ledger, work: Work, snapshots: Snapshots, avi: AviClient
     ) -> None:
         self.settings = settings
         self.state = state
@@ -49,7 +44,9 @@ class Census:
         """Reads the facts and every object of ours, then marks what has to be looked at."""
         facts = read_facts(self.avi, self.settings)
         if store_facts(self.state, facts):
-            log.info("controller facts: cloud %s, VRF %s, DNS domains %s", facts.cloud_type, facts.vrf, facts.dns_domains)
+            log.info(
+                "controller facts: cloud %s, VRF %s, DNS domains %s", facts.cloud_type, facts.vrf, facts.dns_domains
+            )
         began = self.ledger.now()
         drifted: set[str] = set()
         count = 0
@@ -72,7 +69,7 @@ class Census:
                 if owner is None:
                     log.warning("%s %s is ours but no key of this release owns it; left alone", type_, obj["name"])
                 else:
-                    tenant = parse(str(obj["tenant_ref"])).name or self.settings.controller.tenant
+                    tenant = name_of(str(obj["tenant_ref"])) or self.settings.controller.tenant
                     page.append((owner, entry_of(type_, tenant, obj, at=asked)))
             drifted.update(self.ledger.merge(claim, asked, page))
             count += len(ours)
@@ -80,8 +77,11 @@ class Census:
 
     def _pages(self, type_: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """Each page with the Redis time from before it was asked for."""
-        mark = {"name.contains": self.settings.prefix} if type_ == "vsvip" else {"created_by": self.settings.created_by}
-        pages = iter(self.avi.pages(type_, tenant="*", **mark))
+        # A vsvip carries no created_by; of the others the controller can leave out what is not ours.
+        mark: dict[str, Any] = {"name.contains": self.settings.prefix}
+        if type_ != VSVIP:
+            mark = {"created_by": self.settings.created_by}
+        pages = self.avi.pages(type_, tenant="*", **mark)
         while True:
             asked = self.ledger.now()
             page = next(pages, None)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, Protocol
 
 from shared.errors import AkoError, KubeNotFound
+from shared.kube import KubeClient
 from workers.model.types import SecretRef
-
-
-class Getter(Protocol):
-    """The reading call of `shared.kube.KubeClient`."""
-
-    def get(self, path: str) -> dict[str, Any]: ...
 
 
 class SecretReader:
     """Fetches Secrets. A missing one is an error to try again after, never "no certificate"."""
 
-    def __init__(self, kube: Getter) -> None:
+    def __init__(self, kube: KubeClient) -> None:
         self.kube = kube
 
     def read(self, ref: SecretRef) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -55,7 +55,7 @@ class Snapshots:
 
     def host(self, fqdn: str) -> tuple[HostSnapshot, Facts]:
         """Everything that one host depends on."""
-        namespaces_at, classes_at, facts_at, *bodies = self.state.script("host", fqdn)
+        namespaces_at, classes_at, facts_at, standing, *bodies = self.state.script("host", fqdn)
         ingresses = tuple(orjson.loads(body) for body in bodies)
         services, slices, secrets = self._backends(ingresses, fqdn)
         snapshot = HostSnapshot(
@@ -66,11 +66,14 @@ class Snapshots:
             services,
             slices,
             secrets,
+            frozenset(standing),
         )
         return snapshot, self._facts(facts_at)
 
-    def shard(self, tenant: str, parent: str, buckets: Iterable[int], standing: Any) -> tuple[ShardSnapshot, Facts]:
-        """Every Ingress with a host in one of the `buckets`. `standing`: host keys -> what stands of them."""
+    def shard(
+        self, tenant: str, parent: str, buckets: Iterable[int], standing: Callable[[Sequence[str]], Collection[str]]
+    ) -> tuple[ShardSnapshot, Facts]:
+        """Every Ingress with a host in one of the `buckets`; `standing` tells what stands of some owner keys."""
         ids: set[str] = set()
         hosts: set[str] = set()
         for bucket in buckets:
@@ -81,16 +84,15 @@ class Snapshots:
         ingresses = tuple(self.mirror.get("Ingress", sorted(ids)).values())
         versions = self.mirror.version(["Namespace", "IngressClass"])
         (facts_at,) = self.state.fields("meta", ["facts_digest"])
-        services, _, secrets = self._backends(ingresses, None)
+        _, _, secrets = self._backends(ingresses, None)
         snapshot = ShardSnapshot(
             tenant,
             parent,
             ingresses,
             self._cached("Namespace", versions[0] or "0"),
             self._cached("IngressClass", versions[1] or "0"),
-            services,
             secrets,
-            standing(sorted(hosts)),
+            standing([keys.shard_key(tenant, parent), *sorted(hosts)]),
         )
         return snapshot, self._facts(facts_at or "")
 
@@ -99,6 +101,12 @@ class Snapshots:
         nodes = tuple(self.mirror.all("Node").values())
         blocks = tuple(self.mirror.all("BlockAffinity").values())
         return RoutesSnapshot(nodes, blocks), read_facts(self.state)
+
+    def cluster(self) -> tuple[Objects, Objects, Facts]:
+        """The namespaces, the IngressClasses and the facts."""
+        namespaces_at, classes_at = self.mirror.version(["Namespace", "IngressClass"])
+        namespaces = self._cached("Namespace", namespaces_at or "0")
+        return namespaces, self._cached("IngressClass", classes_at or "0"), self.facts()
 
     def facts(self) -> Facts:
         """The facts, kept until a census changes them."""
@@ -120,7 +128,7 @@ class Snapshots:
         for ingress in ingresses:
             namespace = ingress["ns"]
             for rule in ingress["rules"]:
-                if host is None or rule["host"] == host:
+                if rule["host"] == host:
                     services.update(f"{namespace}/{path['service']}" for path in rule["paths"])
             secrets.update(f"{namespace}/{tls['secret']}" for tls in ingress["tls"])
         if not services and not secrets:

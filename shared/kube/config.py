@@ -187,7 +187,7 @@ def _pem(row: dict[str, Any], name: str, where: str) -> str:
     """The PEM text given as `name` (a file) or `name`-data (base64), "" when there is neither."""
     if data := row.get(f"{name}-data"):
         try:
-            return base64.b64decode(str(data)).decode("ascii")
+            return base64.b64decode("".join(str(data).split()), validate=True).decode("ascii")
         except (binascii.Error, UnicodeDecodeError):
             raise KubeError(f"{name}-data is not base64 of PEM text", where=where) from None
     if path := row.get(name):

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from shared.errors import SettingsError
 from shared.settings.build import build, check, notes, warnings
+from shared.settings.credentials import load_credentials
 from shared.settings.model import (
     AutoFqdn,
     ControllerSettings,
@@ -26,7 +25,7 @@ from shared.settings.model import (
     ShardSize,
     VipNetwork,
 )
-from shared.settings.schema import SCHEMA, CredentialsOnly, keys
+from shared.settings.schema import SCHEMA, keys
 from shared.settings.sources import Document, overlay, read_values
 
 __all__ = [
@@ -43,10 +42,8 @@ __all__ = [
     "VipNetwork",
     "load",
     "load_credentials",
-    "read_values",
 ]
 
-_MOST_SECRET_BYTES = 65_536
 _NAMESPACE = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -68,18 +65,3 @@ def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
     if not re.fullmatch(_NAMESPACE, namespace):
         raise SettingsError([("POD_NAMESPACE", f"found {namespace[:60]!r}; write the name of a namespace")])
     return Loaded(build(values, namespace), tuple(warnings(values, document)), tuple(notes(document)))
-
-
-def load_credentials(environ: Mapping[str, str], values: Mapping[Any, Any] | None = None) -> Credentials:
-    """Access to the controller: `avicredentials` of the values file, then CTRL_USERNAME, CTRL_PASSWORD, CTRL_AUTHTOKEN
-    and CTRL_CA_DATA, each of them also as `<name>_FILE` with the path of a mounted file. Raises SettingsError.
-    """
-    section = (values or {}).get("avicredentials")
-    document = Document({"avicredentials": dict(section) if isinstance(section, Mapping) else section})
-    from_files = {}
-    problems = []
-    for path, key in keys(CREDENTIALS):
-        variable = key.metadata["env"]
-        name = environ.get(f"{variable}_FILE", "")
-        if not name:
-            continue

@@ -64,7 +64,7 @@ def warnings(values: Mapping[str, Any], document: Document) -> Iterator[str]:
         use = field.metadata["use"]
         if use is Use.PENDING and not _is_default(field, value):
             said = found(_raw(document.values, path))
-            yield f"{document.place(path)}: {said} has no effect, this release does not serve it yet"
+            yield f"{document.place(path)}: {said} has no effect, since this release does not serve it yet"
         if use is Use.DEPRECATED and value not in (None, "", False):
             yield f"{document.place(path)}: deprecated and without effect; remove it"
     if values["l4"]["default_domain"]:
@@ -80,7 +80,7 @@ def notes(document: Document) -> Iterator[str]:
 
 
 def _problems(errors: Any, field: Section | fields.Field[Any] | None, path: Path_) -> Iterator[tuple[Path_, str]]:
-    """marshmallow's nested errors as flat pairs, in the order of the schema, rows by number, unknown keys last."""
+    """Nested errors as flat pairs: in the order of the schema, rows by number, unknown keys last."""
     if not isinstance(errors, Mapping):
         yield from ((path, str(text)) for text in errors)
         return
@@ -110,7 +110,7 @@ def _unknown(key: Any, known: Iterable[Any]) -> str:
     for path, _ in _every_key(SCHEMA, ()):
         if path[-1] == key and len(path) > 1:
             return f"unknown key here; write it below {'.'.join(path[:-1])}"
-    return f"unknown key; remove it or write one of {', '.join(sorted(names.values()))}"
+    return "unknown key; remove it"
 
 
 def _every_key(schema: Section, path: Path_) -> Iterator[tuple[Path_, fields.Field[Any]]]:

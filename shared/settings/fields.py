@@ -7,6 +7,7 @@ message asks for quotes. A value is quoted back in a message unless its field is
 
 from __future__ import annotations
 
+import abc
 import datetime
 import enum
 import math
@@ -35,7 +36,7 @@ class Use(enum.Enum):
     CHART = "concerns only how AKO's own container is deployed"
 
 
-class Key(fields.Field[T]):
+class Key(fields.Field[T], abc.ABC):
     """One key: its spelling in the file, the environment variable that sets it too, its default and its use.
 
     Without a `default` the key is required; `example` is then what the message tells to write.
@@ -62,9 +63,9 @@ class Key(fields.Field[T]):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> T:  # noqa: ARG002 - marshmallow's signature
         return self.parse(value)
 
+    @abc.abstractmethod
     def parse(self, value: Any) -> T:
         """The value meant by what the file or the environment holds. Raises ValidationError."""
-        raise NotImplementedError
 
     def refuse(self, value: Any, instead: str) -> ValidationError:
         """The error for a wrong value; `instead` completes "write ..."."""
@@ -72,7 +73,7 @@ class Key(fields.Field[T]):
 
 
 class Text(Key[str]):
-    """Text; with `pattern` the whole of it must match, `shape` says so in words. Required text must not be empty."""
+    """Text; with `pattern` the whole of it must match, `shape` says so in words. Empty text counts as not given."""
 
     def __init__(self, key: str, *, pattern: str = "", shape: str = "", **more: Any) -> None:
         super().__init__(key, **more)
@@ -88,7 +89,7 @@ class Text(Key[str]):
             raise self.refuse(value, self.shape or "a name")
         if text and self.pattern and not self.pattern.fullmatch(text):
             raise self.refuse(value, self.shape)
-        return text
+        return text or ("" if self.required else self.load_default)
 
 
 class Flag(Key[bool]):
@@ -232,7 +233,8 @@ class Rows(fields.List[Any]):
             data_key=key,
             required=default is missing,
             load_default=default,
-            error_messages=_missing(key, env, example) | {"invalid": "is not a list; write one row per line below it, each with a dash (in a variable: JSON)"},
+            error_messages=_missing(key, env, example)
+            | {"invalid": "is not a list; write one `- ` per row below the key, or a JSON list in a variable"},
             metadata={"env": env, "use": use, "secret": False},
         )
         self.fewest, self.most, self.example = fewest, most, example
@@ -262,7 +264,7 @@ def found(value: Any, *, secret: bool = False) -> str:
     if isinstance(value, bool) and not secret:
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float) and not secret:
-        return f"the number {value}" if abs(value) < 1e15 or value != value else "a huge number"  # noqa: PLR0124 - NaN
+        return f"the number {value}" if abs(value) < 1e15 else "a huge number"
     for kind, words in _KINDS:
         if isinstance(value, kind):
             return words
@@ -281,8 +283,13 @@ _KINDS: Sequence[tuple[type | tuple[type, ...], str]] = (
 
 
 def _missing(key: str, env: str, example: str) -> dict[str, Any]:
+    """Marshmallow's texts for a key that is absent or null; it formats them, so braces are doubled."""
     hint = f" or set {env}" if env else ""
-    return {"required": f"missing; write {key}: {example}{hint}", "null": "is empty; give it a value or remove it"}
+    text = f"missing; write {key}: {example}{hint}"
+    return {
+        "required": text.replace("{", "{{").replace("}", "}}"),
+        "null": "is empty; give it a value or remove it",
+    }
 
 
 def _network(key: Key[Any], value: Any, parse: Callable[[str], Network], example: str) -> Network | None:

@@ -23,10 +23,12 @@ class IpFamily(enum.Enum):
 
     @property
     def v4(self) -> bool:
+        """Whether IPv4 servers and node addresses are used."""
         return self is not IpFamily.V6
 
     @property
     def v6(self) -> bool:
+        """Whether IPv6 servers and node addresses are used."""
         return self is not IpFamily.V4
 
 

@@ -268,6 +268,12 @@ class AviCredentials(Section):
     )
 
 
+class CredentialsOnly(Section):
+    """The part of the file that `load_credentials` looks at."""
+
+    credentials = Part("avicredentials", AviCredentials)
+
+
 class Pipeline(Section):
     """`pipeline`: our own section; times in seconds. Without `resyncInterval`, `fullSyncFrequency` counts."""
 
@@ -312,7 +318,7 @@ class SettingsSchema(Section):
 SCHEMA = SettingsSchema()
 
 
-def keys(schema: Section = SCHEMA, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Key[Any] | Rows]]:
+def keys(schema: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Key[Any] | Rows]]:
     """Every key below a section with its path, in the order of the file; a list counts as one key."""
     for field in schema.fields.values():
         here = (*path, str(field.data_key))

@@ -23,6 +23,7 @@ Path_ = tuple[str, ...]
 
 _MOST_BYTES = 262_144  # AKO's own file has 12 kB with its comments
 _MOST_DEPTH = 24  # the deepest key of the chart lies 6 levels down
+_MOST_NODES = 5_000  # the chart has some 200
 
 
 @dataclass(slots=True)
@@ -91,53 +92,75 @@ def overlay(document: Document, keys: Iterable[tuple[Path_, Key[Any] | Rows]], e
 def _put(values: dict[Any, Any], path: Path_, value: Any) -> bool:
     """Set one value; False when a section on the way is no mapping (the schema will say so)."""
     for name in path[:-1]:
-        if values.get(name) is None:
-            values[name] = {}
-        values = values[name]
-        if not isinstance(values, dict):
+        below = values.get(name)
+        if below is not None and not isinstance(below, dict):
             return False
+        values[name] = dict(below or {})  # a copy: two sections may be one object, by a YAML alias
+        values = values[name]
     values[path[-1]] = value
     return True
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without what a values file never needs and an attack or a slip does: aliases, tags, doubled keys, depth."""
+class _Unwanted(yaml.YAMLError):
+    """Correct YAML that a values file has no use for."""
 
-    depth = 0
+    def __init__(self, problem: str, at: yaml.Event | yaml.Node) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.problem_mark = at.start_mark
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML within bounds: no tags, no doubled keys, and of limited depth and size even with its aliases written out."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.depth = 0
+        self.nodes = 0
+        self.weights: dict[str, int] = {}  # anchor → nodes below it, once all are read
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """One node and all below it."""
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read; write the value out", problem_mark=event.start_mark)
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        before = self.nodes
+        if isinstance(event, yaml.AliasEvent) and event.anchor not in self.weights:
+            raise _Unwanted(
+                "an alias (*name) without its anchor before it; a text that begins with `*` needs quotes", event
+            )
         if getattr(event, "tag", None) is not None:
-            raise yaml.MarkedYAMLError(problem="tags (!name) are not read; put the text in quotes", problem_mark=event.start_mark)
-        if self.depth >= _MOST_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+            raise _Unwanted("tags (!name) are not read; a text that begins with `!` needs quotes", event)
+        self.nodes += self.weights[str(event.anchor)] if isinstance(event, yaml.AliasEvent) else 1
+        if self.depth >= _MOST_DEPTH or self.nodes > _MOST_NODES:
+            raise _Unwanted("nested too deeply or too large", event)
         self.depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if event.anchor:
+            self.weights[event.anchor] = self.nodes - before
+        return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping; a key written twice is refused, where PyYAML would silently take the last."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem="a key is written twice; keep one", problem_mark=key.start_mark)
+                    raise _Unwanted("a key is written twice, keep one", key)
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
-    """The place and the cause, cut before anything that the parser quotes from the file."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+    """The place and the cause; a parser's cause is cut before anything that it quotes from the file."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
         return "is not YAML (a character that YAML forbids); save it as plain text"
-    cause = re.split(r"['\"]", error.problem or "", maxsplit=1)[0].strip()
-    mark = error.problem_mark
-    return f"line {mark.line + 1}, column {mark.column + 1}: {cause}. Text that holds `: `, `#`, `*`, `&` or ends in `:` needs quotes"
+    place = f"line {mark.line + 1}, column {mark.column + 1}"
+    if isinstance(error, _Unwanted):
+        return f"{place}: {error.problem}"
+    cause = re.split(r"['\"<]", getattr(error, "problem", None) or "", maxsplit=1)[0].strip()
+    cause = re.sub(r",? but (found|got)$", "", cause)
+    return f"{place}: {cause}; text that ends in `:`, holds `: ` or ` #` or begins with a sign needs quotes"
 
 
 def _dotted(path: tuple[Any, ...], *, start: bool) -> str:

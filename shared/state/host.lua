@@ -1,9 +1,13 @@
--- First look at a host. ARGV[1]: the fqdn. Returns {versions of the cached kinds, Ingress bodies...}.
+-- First look at a host. ARGV[1]: the fqdn.
+-- Returns {versions of the cached kinds and of the facts, ids of its objects that stand, Ingress bodies...}.
 local ids = {}
 for _, member in ipairs(call('SMEMBERS', P .. 'ix:Host/' .. ARGV[1])) do
   ids[#ids + 1] = string.match(member, ' Ingress/(.+)$')
 end
-local answer = { call('HGET', P .. 'versions', 'Namespace') or '0', call('HGET', P .. 'versions', 'IngressClass') or '0', call('HGET', META, 'facts_digest') or '' }
+local answer = { call('HGET', P .. 'versions', 'Namespace') or '0', call('HGET', P .. 'versions', 'IngressClass') or '0', call('HGET', META, 'facts_digest') or '', {} }
+for _, id in ipairs(call('HKEYS', P .. 'ledger:host:' .. ARGV[1])) do
+  if call('SISMEMBER', STANDS, id) == 1 then table.insert(answer[4], id) end
+end
 if #ids > 0 then
   for _, body in ipairs(call('HMGET', P .. 'mirror:Ingress', unpack(ids))) do
     if body then answer[#answer + 1] = body end

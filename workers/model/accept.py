@@ -63,10 +63,7 @@ def ingress_problems(
         text = "A rule without host is not served by this release; write the host into the rule."
         problems.append(_problem(ingress, "RuleWithoutHost", text))
     if accepted.unserved:
-        text = (
-            f"{accepted.unserved} is not served by this release; what stands on the controller for this Ingress is left "
-            "as it is."
-        )
+        text = f"{accepted.unserved} is not served by this release; what stands on the controller is left as it is."
         problems.append(_problem(ingress, "FeatureNotServed", text))
     return tuple(problems)
 

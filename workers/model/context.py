@@ -82,9 +82,10 @@ def _context(settings: Settings, facts: Facts) -> Context:
 def _placement(settings: Settings, facts: Facts) -> list[dict[str, Any]]:
     if facts.cloud_type not in PLACEMENT_CLOUDS:
         return []
+    uuids = facts.node_network_uuids
     return [
         {
-            "network_ref": names.network_ref(network.name, network.uuid or facts.node_network_uuids.get(network.name, "")),
+            "network_ref": names.network_ref(network.name, network.uuid or uuids.get(network.name, "")),
             "subnet": avi_subnet(cidr),
         }
         for network in settings.node_networks

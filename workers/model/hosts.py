@@ -33,8 +33,7 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
         snapshot.host, snapshot.ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context
     )
     if any(served.frozen for served in found):
-        rows = {} if context.unserved else {_shard(served, snapshot, context): {} for served in found}
-        return Desired(problems=tuple(problems), row=rows or None, shards=tuple(rows), frozen=True)
+        return _frozen(found, snapshot, problems, context)
     objects: list[AviObject] = []
     waits: list[str] = []
     row: dict[str, Any] = {}
@@ -47,6 +46,14 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
         objects += _plain(served, snapshot, pods, context)
         row[_shard(served, snapshot, context)] = _row(served, snapshot, context)
     return Desired(tuple(objects), tuple(dict.fromkeys(problems)), row or None, tuple(row), waits=tuple(waits))
+
+
+def _frozen(found: list[Served], snapshot: HostSnapshot, problems: list[Problem], context: Context) -> Desired:
+    """Nothing is built; the shard is told that it has to keep what it lists. No shard can be named for DEDICATED."""
+    row: dict[str, Any] = {}
+    if not context.unserved:
+        row = {_shard(served, snapshot, context): {"fqdn": snapshot.host, "frozen": True} for served in found}
+    return Desired(problems=tuple(problems), row=row or None, shards=tuple(row), frozen=True)
 
 
 class _Servers:
@@ -96,8 +103,8 @@ def _shard(served: Served, snapshot: HostSnapshot, context: Context) -> str:
 
 def _row(served: Served, snapshot: HostSnapshot, context: Context) -> dict[str, Any]:
     """What the shard's lists depend on, but for what stands: plain members with labels, and the child if any."""
-    plain = [member for member in members(served, snapshot.host, (), context)]
-    row: dict[str, Any] = {"fqdn": snapshot.host, "members": [[member.pool, member.label] for member in plain]}
+    plain = [[member.pool, member.label] for member in members(served, snapshot.host, (), context)]
+    row: dict[str, Any] = {"fqdn": snapshot.host, "members": plain}
     if served.secure:
         row["tls"] = [[path.namespace, path.ingress, path.path] for path in served.secure]
         row["child"] = names.child(context.prefix, snapshot.host) if served.has_child else ""

@@ -23,7 +23,6 @@ _SHARED = "Shared-L7-"
 _NOT_DNS = re.compile(r"[^A-Za-z0-9-]+")
 
 
-
 def fits(*names: str) -> bool:
     """Whether the controller accepts all these names."""
     return all(len(name) <= MAX_NAME for name in names)

@@ -6,8 +6,8 @@ same answer everywhere and at all times:
 - Two rules for one path: the older one is served, the other gets a problem. Paths of plain hosts are told apart as the
   datascript does, in lower case and without regard to `pathType`; those of TLS hosts by path and by Exact or not.
 - Two paths whose pools would have one name (`/a/b` and `/a_b` of one Ingress): the first one is served.
-- An Ingress lists the host under `spec.tls`: its paths are TLS paths, even when another Ingress serves the host without.
-  Then both forms stand, as with AKO: the child virtual service for TLS, pools in the shared pool group for the rest.
+- An Ingress lists the host under `spec.tls`: its paths are TLS paths, even when another Ingress serves the host
+  without. Then both forms stand, as with AKO: the child virtual service, and pools in the shared pool group.
 - Several Secrets: the oldest usable one makes the certificate. Without any usable one there is no child virtual
   service, and the TLS paths are not served without TLS instead.
 
@@ -59,7 +59,7 @@ class Served:
     secure: list[Path] = field(default_factory=list)
     frozen: list[Path] = field(default_factory=list)
     secret: str = ""
-    seen: set[tuple[str, ...]] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
 
     @property
     def has_child(self) -> bool:
@@ -158,22 +158,21 @@ def _add(served: Served, path: Path, host: str, secure: bool, context: Context, 
     if secure:
         name = names.secure_pool(context.prefix, path.namespace, host, path.path, path.ingress)
         rule_name = names.rule(names.policy_set(context.prefix, path.namespace, host), 9999)
-        match, fits = ("tls", path.path, str(path.exact)), names.fits(name, rule_name)
+        match, fits = f"tls {path.exact} {path.path}", names.fits(name, rule_name)
     else:
         name = names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)
-        match, fits = ("plain", label), names.fits(name, label)
-    taken = ("name", name)
+        match, fits = f"plain {label}", names.fits(name, label)
     if not fits:
         text = f"The path {path.path[:60]!r} of {host} needs names longer than {names.MAX_NAME} characters"
         problems.append(_problem(*path[:2], "NameTooLong", f"{text}; it is left out. Shorten the path or the names."))
     elif match in served.seen:
         text = f"The path {path.path!r} of {host} is served by an older rule"
         problems.append(_problem(*path[:2], "DuplicateHostPath", f"{text}; it is left out. Remove one of the two."))
-    elif taken in served.seen:
+    elif f"name {name}" in served.seen:
         text = f"The path {path.path!r} of {host} needs the name {name}, which another path has"
         problems.append(_problem(*path[:2], "NameTaken", f"{text}; it is left out. Move it to another Ingress."))
     else:
-        served.seen |= {match, taken}
+        served.seen |= {match, f"name {name}"}
         (served.secure if secure else served.plain).append(path)
 
 
@@ -216,8 +215,8 @@ def _member(path: Path, host: str, context: Context, *, kept: bool) -> Member:
 
 def _outside(ingress: dict[str, Any], host: str, context: Context) -> Problem:
     text = (
-        f"{host} is in none of the DNS domains of cloud {context.settings.controller.cloud} "
-        f"({', '.join(context.domains)}), so it is not served. Use a host in one of them or add its domain to the cloud."
+        f"{host} is not served, since it is in none of the DNS domains of cloud {context.settings.controller.cloud} "
+        f"({', '.join(context.domains)}). Use a host in one of them or add its domain to the cloud."
     )
     return _problem(ingress["ns"], ingress["name"], "HostOutsideDomains", text)
 

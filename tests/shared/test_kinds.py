@@ -1,0 +1,270 @@
+"""What is kept of a Kubernetes object, how it is woven into the indexes, and that nothing a user writes breaks it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.kinds import KINDS, fnv1a32, kinds_for, pem_digest
+from tests.workers.model.world import PROJECT, block, endpoint_slice, ingress, node, secret, service, settings
+
+
+def test_hash_is_fnv1a_of_32_bits() -> None:
+    """The hash gives the published numbers, so a host is met again on AKO's shard."""
+    expected = {
+        "foo.com": 1101858200,
+        "bar.com": 1912621137,
+        "baz.com": 242556329,
+        "voo.com": 162261832,
+        "foo.avi.com": 2260435100,
+        "foo.com.avi.internal": 623673227,
+    }
+    assert {host: fnv1a32(host) for host in expected} == expected
+
+
+def test_ingress_is_indexed_under_everything_its_hosts_depend_on() -> None:
+    """Each host's work key is found by host, Service, Secret, namespace, class and bucket; the status by itself."""
+    projection = PROJECT["Ingress"](ingress(tls="foo-tls"))
+    member = "host:foo.example.com Ingress/red/ing1"
+    bucket = fnv1a32("foo.example.com") % 8
+    refs = ["Host/foo.example.com", f"Bucket/{bucket}", "Namespace/red", "IngressClass/avi-lb", "Service/red/web"]
+    assert set(projection.index) == {(ref, member) for ref in [*refs, "Secret/red/foo-tls"]}
+    assert projection.marks == ("host:foo.example.com", "status:Ingress/red/ing1")
+    assert projection.id == "red/ing1"
+    assert projection.touches == ()
+
+
+def test_ingress_body_has_the_agreed_fields() -> None:
+    """The body holds what the model reads and nothing else."""
+    obj = ingress(tls="foo-tls")
+    obj["metadata"]["annotations"] = {"ako.vmware.com/enable-tls": "false", "other": "x"}
+    assert PROJECT["Ingress"](obj).body == {
+        "ns": "red",
+        "name": "ing1",
+        "uid": "uid-ing1",
+        "created": "2026-01-01T00:00:00Z",
+        "class": "avi-lb",
+        "annotations": {"ako.vmware.com/enable-tls": "false"},
+        "rules": [
+            {
+                "host": "foo.example.com",
+                "paths": [{"path": "/", "type": "Prefix", "service": "web", "port": 80}],
+            }
+        ],
+        "tls": [{"hosts": ["foo.example.com"], "secret": "foo-tls"}],
+        "deleting": False,
+    }
+
+
+def test_own_status_and_annotations_are_no_part_of_the_body() -> None:
+    """What we write ourselves changes the status part alone, so it does not make the host run again."""
+    before = PROJECT["Ingress"](ingress())
+    obj = ingress()
+    obj["status"] = {"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "hostname": "foo.example.com", "ports": []}]}}
+    obj["metadata"]["annotations"] = {"ako.vmware.com/tenant-name": "admin"}
+    after = PROJECT["Ingress"](obj)
+    assert before.body == after.body
+    assert after.status == {
+        "ingress": [{"ip": "10.0.0.1", "hostname": "foo.example.com"}],
+        "annotations": {"ako.vmware.com/tenant-name": "admin"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ({"path": "foo"}, "does not begin with /"),
+        ({"path": 3}, "does not begin with /"),
+        ({"path": "/a\ud800"}, "can't be printed"),
+        ({"path": "/", "backend": {"resource": {"kind": "Bucket"}}}, "names no Service"),
+        ({"path": "/", "backend": {"service": {"name": "a b", "port": {"number": 80}}}}, "names no Service"),
+        ({"path": "/", "backend": {"service": {"name": "web"}}}, "neither a port number nor a port name"),
+        ({"path": "/", "backend": None}, "names no Service"),
+    ],
+)
+def test_a_malformed_path_is_left_out_and_named(path: dict[str, Any], said: str) -> None:
+    """A path that can't be read is described on its rule; the other paths are kept."""
+    body = PROJECT["Ingress"](ingress(paths=[path, "/ok"])).body
+    (rule,) = body["rules"]
+    assert [each["path"] for each in rule["paths"]] == ["/ok"]
+    assert "spec.rules[0].http.paths[0]" in rule["bad"]
+    assert said in rule["bad"]
+
+
+@pytest.mark.parametrize("host", ["Foo.example.com", "a b.example.com", "a/b", "foo..com", "-a.com", 7, "*", "a" * 254])
+def test_a_host_that_is_no_dns_name_is_left_out_and_named(host: Any) -> None:
+    """A rule with a malformed host makes no work key; the rest of the Ingress is kept."""
+    obj = ingress()
+    obj["spec"]["rules"].insert(0, {"host": host, "http": obj["spec"]["rules"][0]["http"]})
+    projection = PROJECT["Ingress"](obj)
+    assert projection.marks == ("host:foo.example.com", "status:Ingress/red/ing1")
+    assert "spec.rules[0]" in projection.body["bad"][0]
+
+
+def test_a_rule_without_host_is_indexed_as_hostless() -> None:
+    """An Ingress without any host concerns only its own status."""
+    obj = ingress()
+    del obj["spec"]["rules"][0]["host"]
+    projection = PROJECT["Ingress"](obj)
+    assert projection.index == (("Hostless", "- Ingress/red/ing1"),)
+    assert projection.marks == ("status:Ingress/red/ing1",)
+
+
+def test_service_and_slice_touch_the_same_ref() -> None:
+    """A Service and its slices wake whoever has the Service as a backend; the slice is found by its Service."""
+    assert PROJECT["Service"](service()).touches == ("Service/red/web",)
+    projection = PROJECT["EndpointSlice"](endpoint_slice(["10.0.0.1"]))
+    assert projection.touches == ("Service/red/web",)
+    assert projection.index == (("Slices/red/web", "- EndpointSlice/red/web-ipv4"),)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "enabled"),
+    [
+        ({"ready": True}, True),
+        ({"ready": True, "terminating": True}, False),
+        ({"ready": False, "serving": True}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_an_endpoint_is_enabled_when_ready_and_not_terminating(conditions: Any, enabled: bool) -> None:
+    """`serving` is not asked, and an unknown readiness is not ready, as with AKO."""
+    obj = endpoint_slice([])
+    obj["endpoints"] = [{"addresses": ["10.0.0.1", "10.0.0.2"], "conditions": conditions, "nodeName": "n1"}]
+    assert PROJECT["EndpointSlice"](obj).body["endpoints"] == [
+        {"address": "10.0.0.1", "enabled": enabled, "node": "n1"}
+    ]
+
+
+def test_an_endpoint_without_address_is_left_out_and_named() -> None:
+    """An EndpointSlice without addresses breaks nothing and says what is wrong."""
+    obj = endpoint_slice(["10.0.0.1"])
+    obj["endpoints"] += [{"addresses": []}, {"addresses": None}, {}]
+    body = PROJECT["EndpointSlice"](obj).body
+    assert len(body["endpoints"]) == 1
+    assert len(body["bad"]) == 3
+
+
+def test_a_secret_leaves_digests_and_key_names_only() -> None:
+    """Neither a private key nor a certificate's text is in the projection; surrounding blanks don't matter."""
+    projection = PROJECT["Secret"](secret(**{"tls.crt": "IGNlcnQK", "tls.key": "c2VjcmV0LWtleQ==", "alt.crt": ""}))
+    digest = "sha256:" + hashlib.sha256(b"cert").hexdigest()
+    assert digest == pem_digest(b"cert\n")
+    assert projection.body == {
+        "ns": "red",
+        "name": "foo-tls",
+        "certs": {"tls.crt": digest},
+        "keys": ["tls.key"],
+        "rv": "7",
+    }
+    assert projection.touches == ("Secret/red/foo-tls",)
+    assert "secret-key" not in repr(projection)
+    assert "c2VjcmV0" not in repr(projection)
+
+
+def test_a_new_key_for_the_same_certificate_is_a_change() -> None:
+    """The resourceVersion of a TLS Secret is kept, so a corrected private key is noticed."""
+    obj = secret()
+    before = PROJECT["Secret"](obj)
+    obj["metadata"]["resourceVersion"] = "8"
+    assert PROJECT["Secret"](obj).body != before.body
+
+
+def test_other_secrets_concern_nobody() -> None:
+    """Of a Secret that is no TLS Secret nothing but the name is kept, whatever happens to it."""
+    obj = {**secret(password="eA=="), "type": "Opaque"}
+    projection = PROJECT["Secret"](obj)
+    assert projection.body == {"ns": "red", "name": "foo-tls", "certs": {}, "keys": []}
+    assert projection.touches == ()
+
+
+def test_a_certificate_that_is_not_base64_is_named() -> None:
+    """Unreadable data counts as absent and is described."""
+    body = PROJECT["Secret"](secret(**{"tls.crt": "!!", "tls.key": "\u00e9"})).body
+    assert body["certs"] == {}
+    assert body["keys"] == []
+    assert len(body["bad"]) == 2
+
+
+def test_a_node_keeps_internal_addresses_in_order_and_the_pod_networks() -> None:
+    """Only InternalIP counts; podCIDR stands in for missing podCIDRs; other annotations are dropped."""
+    obj = node("n1", "10.0.0.1", "2001:db8::1", **{"projectcalico.org/IPv4Address": "10.0.0.9/24", "x": "y"})
+    obj["status"]["addresses"].insert(0, {"type": "ExternalIP", "address": "1.2.3.4"})
+    obj["spec"] = {"podCIDR": "10.244.0.0/24"}
+    projection = PROJECT["Node"](obj)
+    assert projection.body == {
+        "name": "n1",
+        "addresses": ["10.0.0.1", "2001:db8::1"],
+        "pod_cidrs": ["10.244.0.0/24"],
+        "annotations": {"projectcalico.org/IPv4Address": "10.0.0.9/24"},
+    }
+    assert projection.marks == ("change:Node/n1",)
+
+
+def test_wide_kinds_mark_a_change_key() -> None:
+    """Node, Namespace, IngressClass and BlockAffinity are expanded later, so they mark only their change key."""
+    assert PROJECT["Namespace"]({"metadata": {"name": "red"}}).marks == ("change:Namespace/red",)
+    assert PROJECT["IngressClass"]({"metadata": {"name": "avi-lb"}}).marks == ("change:IngressClass/avi-lb",)
+    projection = PROJECT["BlockAffinity"](block("b1", "n1", "10.0.0.0/26", deleted="true"))
+    assert projection.marks == ("change:Node/n1",)
+    assert projection.body == {"name": "b1", "node": "n1", "cidr": "10.0.0.0/26", "deleted": True}
+
+
+def test_block_affinities_are_watched_with_calico_only() -> None:
+    """The optional kind is asked for only where it exists."""
+    assert {kind.name for kind in kinds_for(settings())} == {kind.name for kind in KINDS} - {"BlockAffinity"}
+    assert kinds_for(settings(cni_plugin="calico")) == KINDS
+    assert [kind.name for kind in KINDS if kind.optional] == ["BlockAffinity"]
+
+
+FIELDS = [
+    "metadata",
+    "spec",
+    "data",
+    "addressType",
+    "endpoints",
+    "ports",
+    "rules",
+    "tls",
+    "http",
+    "paths",
+    "path",
+    "backend",
+    "service",
+    "host",
+    "name",
+    "annotations",
+    "ipFamilies",
+    "podCIDRs",
+    "status",
+    "addresses",
+    "loadBalancer",
+    "ingress",
+    "conditions",
+    "labels",
+    "secretName",
+    "hosts",
+    "type",
+    "cidr",
+    "node",
+]
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "/", "a", "10.0.0.1", "kubernetes.io/tls", "é"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+@given(obj=st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=6))
+def test_no_object_breaks_a_projection(kind: str, obj: dict[str, Any]) -> None:
+    """Whatever is under the known field names, the projection is made and fits into JSON."""
+    projection = PROJECT[kind](obj)
+    json.dumps(projection.body)
+    assert all(" " in member for _, member in projection.index)

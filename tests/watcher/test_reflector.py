@@ -1,0 +1,383 @@
+"""What a reflector believes and what it never does, on a real Redis, against an API server that fails on command."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+
+from shared.errors import KubeError, KubeGone, KubeUnreachable
+from shared.kinds import Kind
+from shared.kube import ListPage
+from tests.support import wait_for
+from tests.watcher.world import BLOCK, INGRESS, NODE, SLICE, Cluster, following
+from watcher.reflector import Reflector, Timing, backoff, mass
+
+
+def ingress(host: str) -> dict[str, Any]:
+    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}
+    return {"spec": {"rules": [{"host": host, "http": {"paths": [path]}}]}}
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+def test_list_change_delete(cluster: Cluster, redis_url: str) -> None:
+    """What is listed, added, changed and deleted is in the mirror, with its keys marked."""
+    cluster.put(INGRESS, "red/a", **ingress("a.com"))
+    with following(cluster, redis_url, INGRESS) as (follower, reflectors):
+        wait_for(lambda: reflectors["Ingress"].state.phase == "watching")
+        assert follower.ids(INGRESS) == {"red/a"}
+        assert not follower.session.unlisted
+        follower.session.finish()
+        cluster.put(INGRESS, "red/b", **ingress("b.com"))
+        wait_for(lambda: follower.ids(INGRESS) == {"red/a", "red/b"})
+        cluster.put(INGRESS, "red/b", **ingress("c.com"))
+        wait_for(lambda: follower.mirror.get("Ingress", ["red/b"])["red/b"]["rules"][0]["host"] == "c.com")
+        cluster.remove(INGRESS, "red/a")
+        wait_for(lambda: follower.ids(INGRESS) == {"red/b"})
+        wait_for(lambda: len(follower.published) == 4)
+    assert follower.published[1] == (["host:b.com", "status:Ingress/red/b"], "Ingress red/b changed")
+    assert follower.published[2][0] == ["host:b.com", "status:Ingress/red/b", "host:c.com"]
+    assert follower.published[3] == (["host:a.com", "status:Ingress/red/a"], "Ingress red/a deleted")
+
+
+def test_pages(cluster: Cluster, redis_url: str) -> None:
+    """A list that comes in pages is complete in the mirror before the kind counts as listed."""
+    for number in range(25):
+        cluster.put(NODE, f"n{number}")
+    with following(cluster, redis_url, NODE, timing=Timing(page=10)) as (follower, _):
+        wait_for(lambda: not follower.session.unlisted)
+        assert len(follower.ids(NODE)) == 25
+        assert cluster.count("LIST", NODE) == 3
+
+
+def test_an_unchanged_projection_marks_nothing(cluster: Cluster, redis_url: str) -> None:
+    """A change of something that nothing reads is written nowhere and wakes nobody."""
+    cluster.put(NODE, "n1", status={"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]})
+    with following(cluster, redis_url, NODE) as (follower, _):
+        wait_for(lambda: not follower.session.unlisted)
+        follower.session.finish()
+        before = len(follower.published)
+        cluster.put(NODE, "n1", status={"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}], "images": [1]})
+        cluster.put(NODE, "n2")
+        wait_for(lambda: "n2" in follower.ids(NODE))
+        wait_for(lambda: len(follower.published) > before)
+    assert [keys for keys, _ in follower.published[before:]] == [["change:Node/n2"]]
+
+
+def test_a_burst_is_few_batches(cluster: Cluster, redis_url: str) -> None:
+    """300 events at once become a few batches and one cause that says so; each message names at most 20 keys."""
+    with following(cluster, redis_url, NODE) as (follower, reflectors):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        follower.session.finish()
+        before, applied = len(follower.published), len(follower.applied)
+        with cluster.lock:
+            for number in range(300):
+                cluster.put(NODE, f"n{number}")
+        wait_for(lambda: len(follower.ids(NODE)) == 300)
+        wait_for(lambda: sum(len(keys) for keys, _ in follower.published[before:]) == 300)
+    assert len(follower.applied) - applied <= 40
+    assert max(len(keys) for keys, _ in follower.published) == 20
+    assert any("more changed" in cause for _, cause in follower.published)
+
+
+def test_a_batch_keeps_the_last_state() -> None:
+    """Of several events of one object in a batch only the last counts, also when it was deleted or came back."""
+    one = Alone(NODE, [])
+    events = [("ADDED", "n1", "1"), ("MODIFIED", "n1", "2"), ("DELETED", "n1", "3")]
+    events += [("DELETED", "n2", "4"), ("ADDED", "n2", "5"), ("BOOKMARK", "", "9"), ("ADDED", "n3", "10")]
+    one.reflector._take(
+        [{"type": what, "object": {"metadata": {"name": name, "resourceVersion": rv}}} for what, name, rv in events]
+    )
+    assert one.applied == [(["n2", "n3"], ["n1"])]
+    assert one.reflector._version == "9"
+    assert one.reflector._applied == {"10"}
+
+
+def test_a_bookmark_amid_a_replay() -> None:
+    """A bookmark that comes while known events are being repeated forgets only those repeated before it."""
+    one = Alone(NODE, [])
+    take = one.reflector._take
+
+    def event(what: str, number: int) -> dict[str, Any]:
+        return {"type": what, "object": {"metadata": {"name": f"n{number}", "resourceVersion": str(number)}}}
+
+    take([event("ADDED", 1), event("ADDED", 2), event("ADDED", 3)])
+    one.reflector._passed.clear()  # a new watch
+    take([event("BOOKMARK", 0), event("ADDED", 1), event("BOOKMARK", 1)])
+    one.reflector._passed.clear()  # and another
+    take([event("ADDED", 2), event("ADDED", 3), event("ADDED", 4)])
+    assert one.applied == [(["n1", "n2", "n3"], []), (["n4"], [])]
+
+
+def test_410_with_a_hundred_changes_in_the_gap(cluster: Cluster, redis_url: str) -> None:
+    """After a 410, 50 objects created and 50 deleted meanwhile are all noticed, each once, and nothing is replayed."""
+    for number in range(300):
+        cluster.put(NODE, f"n{number}")
+    with following(cluster, redis_url, NODE) as (follower, reflectors):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        follower.session.finish()
+        follower.published.clear()
+        with cluster.lock:
+            for number in range(50):
+                cluster.remove(NODE, f"n{number}")
+                cluster.put(NODE, f"new{number}")
+            cluster.forget()
+        wait_for(lambda: len(follower.deletions()) >= 50)
+        wait_for(lambda: cluster.count("WATCH", NODE) >= 3)
+        assert len(follower.ids(NODE)) == 300
+        assert sorted(follower.deletions()) == sorted(f"n{number}" for number in range(50))
+        marked = [key for keys, _ in follower.published for key in keys]
+        expected = [f"change:Node/{prefix}{number}" for prefix in ("n", "new") for number in range(50)]
+        assert sorted(marked) == sorted(expected)
+        assert cluster.count("LIST", NODE) == 2
+
+
+def test_a_cut_watch_replays_nothing(cluster: Cluster, redis_url: str) -> None:
+    """A watch that was cut resumes from the last list or bookmark, and what was applied since is not applied again."""
+    with following(cluster, redis_url, NODE) as (follower, reflectors):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        cluster.put(NODE, "old")
+        cluster.bookmark(NODE)
+        for number in range(5):
+            cluster.put(NODE, f"n{number}")
+            wait_for(lambda number=number: f"n{number}" in follower.ids(NODE))
+        cluster.remove(NODE, "n0")
+        cluster.put(NODE, "n0")
+        cluster.put(NODE, "last")
+        wait_for(lambda: "last" in follower.ids(NODE))
+        seen = len(follower.changes())
+        cluster.drop()
+        wait_for(lambda: cluster.count("WATCH", NODE) == 2)
+        cluster.put(NODE, "after")
+        wait_for(lambda: "after" in follower.ids(NODE))
+        assert follower.changes()[seen:] == ["after"]
+        assert cluster.count("LIST", NODE) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+def test_no_failure_is_an_empty_cluster(cluster: Cluster, redis_url: str, status: int) -> None:
+    """Whatever the API server answers instead of a list, nothing is deleted, and the kind is reported as failing."""
+    for number in range(5):
+        cluster.put(NODE, f"n{number}")
+    with following(cluster, redis_url, NODE) as (follower, reflectors):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        path = f"{NODE.path}/{NODE.resource}"
+        cluster.refuse[path] = cluster.refuse_watch[path] = status
+        cluster.forget()
+        wait_for(lambda: len([line for line in cluster.log if NODE.resource in line]) >= 5)
+        assert follower.ids(NODE) == {f"n{number}" for number in range(5)}
+        assert follower.deletions() == []
+        state = reflectors["Node"].state
+        assert state.failing_since is not None
+        assert f"commanded {status}" in state.error
+        cluster.refuse.clear()
+        cluster.refuse_watch.clear()
+        cluster.put(NODE, "n5")
+        wait_for(lambda: "n5" in follower.ids(NODE))
+
+
+def test_a_mass_deletion_by_list_is_held(cluster: Cluster, redis_url: str) -> None:
+    """A complete list that suddenly lacks half the objects is believed only when a second one agrees, and said so."""
+    for number in range(20):
+        cluster.put(NODE, f"n{number}")
+    with following(cluster, redis_url, NODE, timing=Timing(confirm_after=1.5), home="avi-system") as (
+        follower,
+        reflectors,
+    ):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        with cluster.lock:
+            for number in range(10):
+                cluster.remove(NODE, f"n{number}")
+            cluster.forget()
+        wait_for(lambda: reflectors["Node"].state.held == 10)
+        assert follower.deletions() == []
+        cluster.put(NODE, "alive")
+        wait_for(lambda: "alive" in follower.ids(NODE))
+        cluster.put(NODE, "n0")  # back before the second list
+        wait_for(lambda: len(follower.deletions()) == 9)
+        assert reflectors["Node"].state.held == 0
+        assert cluster.count("LIST", NODE) == 3
+    assert [event["reason"] for event in cluster.events] == ["MassDeleteHeld"]
+
+
+def test_deletions_one_by_one_are_not_held(cluster: Cluster, redis_url: str) -> None:
+    """What the watch itself reports as deleted is deleted, however much it is."""
+    for number in range(20):
+        cluster.put(NODE, f"n{number}")
+    with following(cluster, redis_url, NODE) as (follower, reflectors):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        for number in range(20):
+            cluster.remove(NODE, f"n{number}")
+        wait_for(lambda: not follower.ids(NODE))
+
+
+@pytest.mark.parametrize(
+    ("missing", "known", "held"),
+    [(0, 0, False), (1, 1, False), (2, 2, False), (3, 3, True), (5, 6, False), (6, 30, False), (7, 30, True)],
+)
+def test_what_counts_as_mass(missing: int, known: int, held: bool) -> None:
+    """More than a fifth and more than five, or all of three or more."""
+    assert mass(missing, known) is held
+
+
+def test_an_optional_kind_appears_later(cluster: Cluster, redis_url: str) -> None:
+    """A kind whose definition is not installed holds nobody up, and is watched once it is there."""
+    with following(cluster, redis_url, BLOCK, timing=Timing(absent_retry=0.2)) as (follower, reflectors):
+        wait_for(lambda: not follower.session.unlisted)
+        assert reflectors["BlockAffinity"].state.phase == "absent"
+        assert reflectors["BlockAffinity"].state.failing_since is None
+        cluster.put(BLOCK, "b1", spec={"node": "n1", "cidr": "10.0.0.0/26"})
+        cluster.served.add(f"{BLOCK.path}/{BLOCK.resource}")
+        wait_for(lambda: follower.ids(BLOCK) == {"b1"})
+
+
+def test_a_served_kind_that_vanishes_is_lost_knowledge(cluster: Cluster, redis_url: str) -> None:
+    """A kind that was served and now is 404 keeps its objects, also for the next watcher."""
+    path = f"{BLOCK.path}/{BLOCK.resource}"
+    cluster.served.add(path)
+    cluster.put(BLOCK, "b1")
+    for _ in range(2):
+        with following(cluster, redis_url, BLOCK, timing=Timing(absent_retry=0.2)) as (follower, reflectors):
+            cluster.served.discard(path) if follower.ids(BLOCK) else None
+            if path in cluster.served:
+                wait_for(lambda: reflectors["BlockAffinity"].state.phase == "watching")
+                cluster.served.discard(path)
+                cluster.drop()
+            wait_for(lambda: reflectors["BlockAffinity"].state.phase == "lost")
+            assert not follower.session.unlisted
+            assert follower.ids(BLOCK) == {"b1"}
+
+
+def test_an_object_that_cannot_be_read(cluster: Cluster, redis_url: str) -> None:
+    """A projection that fails leaves that object as it was, says so on it once, and delays nobody."""
+
+    def project(obj: dict[str, Any]) -> Any:
+        if obj.get("poison"):
+            raise RuntimeError("s3cret")
+        return NODE.project(obj)
+
+    kind = Kind(NODE.name, NODE.path, NODE.resource, False, False, project)
+    cluster.put(kind, "n1")
+    with following(cluster, redis_url, kind) as (follower, reflectors):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        cluster.put(kind, "n1", poison=True)
+        cluster.put(kind, "n2")
+        wait_for(lambda: "n2" in follower.ids(kind))
+        cluster.forget()
+        wait_for(lambda: cluster.count("LIST", kind) == 2)
+        cluster.put(kind, "n3")
+        wait_for(lambda: "n3" in follower.ids(kind))
+        assert "n1" in follower.ids(kind)
+    assert [(event["involvedObject"]["name"], event["reason"]) for event in cluster.events] == [("n1", "Unreadable")]
+    assert "s3cret" not in str(cluster.events)
+
+
+def test_an_object_without_a_name(cluster: Cluster, redis_url: str) -> None:
+    """What has no name or namespace is no object, in a list or a watch, and stops nothing."""
+    cluster.put(SLICE, "nospace")
+    cluster.put(SLICE, "red/good")
+    with following(cluster, redis_url, SLICE) as (follower, _):
+        wait_for(lambda: not follower.session.unlisted)
+        cluster.put(SLICE, "nospace")
+        cluster.put(SLICE, "red/more")
+        wait_for(lambda: follower.ids(SLICE) == {"red/good", "red/more"})
+
+
+def test_silence_costs_a_watch_and_no_list(cluster: Cluster, redis_url: str) -> None:
+    """A silent watch is given up and resumed where it was, without listing again."""
+    cluster.put(NODE, "n1")
+    with following(cluster, redis_url, NODE, timing=Timing(silence=0.6)) as (follower, _):
+        wait_for(lambda: cluster.count("WATCH", NODE) >= 3)
+        assert cluster.count("LIST", NODE) == 1
+        cluster.put(NODE, "n2")
+        wait_for(lambda: "n2" in follower.ids(NODE))
+
+
+# -- time, injected
+
+
+class Alone:
+    """A reflector on a clock of its own, against an API whose every answer is an error or an empty watch."""
+
+    def __init__(self, kind: Kind, answers: Any, seed: int = 1) -> None:
+        self.now = 0.0
+        self.attempts: list[float] = []
+        self.answers = answers
+        self.applied: list[tuple[list[str], list[str]]] = []
+        self.over = NeverOver()
+        self.reflector = Reflector(
+            kind,
+            self,  # type: ignore[arg-type]
+            self,  # type: ignore[arg-type]
+            clock=lambda: self.now,
+            sleep=self.sleep,
+            draw=random.Random(seed).random,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _answer(self, what: str) -> Any:
+        self.attempts.append(self.now)
+        error = self.answers.get(what)
+        if error is not None:
+            raise error
+        return None
+
+    def pages(self, path: str, **options: Any) -> list[ListPage]:
+        self._answer("list")
+        return [ListPage([], "1")]
+
+    def watch(self, path: str, version: str, **options: Any) -> Any:
+        return self._answer("watch")
+
+    def ids(self, kind: str) -> set[str]:
+        return set()
+
+    def listed(self, kind: str) -> None:
+        pass
+
+    def apply(self, kind: str, changed: Any, deleted: Any) -> None:
+        if changed or deleted:
+            self.applied.append(([projection.id for projection in changed], list(deleted)))
+
+
+class NeverOver:
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("where", ["list", "watch"])
+def test_503s_are_not_hammered(where: str) -> None:
+    """Whatever the dice say, a server that answers 503 is asked at most ten times in ten seconds, and not given up."""
+    error: KubeError = KubeUnreachable("down", status=503)
+    for seed in range(200):
+        alone = Alone(NODE, {where: error}, seed)
+        alone.reflector.run(_rounds=40)
+        tries = alone.attempts[1:] if where == "watch" else alone.attempts  # its first is the list
+        assert len([at for at in tries if at < 10]) <= 10
+        assert max(after - before for before, after in itertools.pairwise(tries)) <= 30
+
+
+def test_410s_in_a_row_are_not_hammered() -> None:
+    """The first 410 is followed by a list at once; a server that goes on saying 410 is asked ever less often."""
+    alone = Alone(NODE, {"watch": KubeGone("old")})
+    alone.reflector.run(_rounds=20)
+    lists = alone.attempts[::2]
+    assert lists[0] == lists[1] == 0.0
+    assert len([at for at in lists if at < 10]) <= 10
+
+
+def test_backoff_doubles_to_half_a_minute() -> None:
+    """The ceiling of the wait doubles from 0.5 s and stays at 30 s; the dice choose below it."""
+    assert [backoff(n, lambda: 1.0) for n in (1, 2, 3, 7, 50)] == [0.5, 1.0, 2.0, 30.0, 30.0]
+    assert backoff(50, lambda: 0.5) == 15.0

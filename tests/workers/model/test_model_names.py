@@ -1,0 +1,95 @@
+"""Names and references, formula by formula."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.settings.model import AutoFqdn, ShardSize
+from tests.workers.model.world import settings
+from workers.model import names
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (names.shared_parent("c1--", 4), "c1--Shared-L7-4"),
+        (names.child("c1--", "foo.com"), "c1--foo.com"),
+        (names.certificate("c1--", "foo.com"), "c1--foo.com"),
+        (names.alternate_certificate("c1--", "foo.com"), "c1--foo.com-alt"),
+        (names.plain_pool("c1--", "foo.com", "/", "red", "ing"), "c1--foo.com_-red-ing"),
+        (names.plain_pool("c1--", "foo.com", "/a/b", "red", "ing"), "c1--foo.com_a_b-red-ing"),
+        (names.plain_pool("c1--", "foo.com", "", "red", "ing"), "c1--foo.com-red-ing"),
+        (names.secure_pool("c1--", "red", "foo.com", "/a/b", "ing"), "c1--red-foo.com_a_b-ing"),
+        (names.policy_set("c1--", "red", "foo.com"), "c1--red-foo.com"),
+        (names.rule("c1--red-foo.com", 2), "c1--red-foo.com-2"),
+        (names.priority_label("foo.com", "/API/v1"), "foo.com/api/v1"),
+        (names.shard_key("admin", "c1--Shared-L7-4"), "shard:admin/c1--Shared-L7-4"),
+        (names.host_key("foo.com"), "host:foo.com"),
+        (names.tenant_ref("blue team"), "/api/tenant/?name=blue%20team"),
+        (names.network_ref("net1", ""), "/api/network/?name=net1"),
+        (names.network_ref("net1", "network-1"), "/api/network/network-1"),
+    ],
+)
+def test_name(made: str, expected: str) -> None:
+    """Each formula gives the name that AKO gives."""
+    assert made == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "large"), [("foo.com", 0), ("bar.com", 1), ("foo.avi.com", 4), ("foo.com.avi.internal", 3)]
+)
+def test_shard_number(host: str, large: int) -> None:
+    """The shard is the hash's low bits; fewer shards are unions of the eight."""
+    assert names.shard_number(host, ShardSize.LARGE) == large
+    assert names.shard_number(host, ShardSize.MEDIUM) == large % 4
+    assert names.shard_number(host, ShardSize.SMALL) == 0
+
+
+def test_a_dedicated_host_has_no_shard() -> None:
+    """DEDICATED has no shard number, and says so instead of giving the whole hash."""
+    with pytest.raises(ValueError, match="dedicated"):
+        names.shard_number("foo.com", ShardSize.DEDICATED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "domains", "expected"),
+    [
+        ({}, ("avi.internal", "example.com"), "c1--Shared-L7-4.admin.avi.internal"),
+        ({"default_domain": "example.com"}, ("avi.internal", "example.com"), "c1--Shared-L7-4.admin.example.com"),
+        ({"default_domain": "other.com"}, ("avi.internal",), "c1--Shared-L7-4.admin.avi.internal"),
+        ({"auto_fqdn": AutoFqdn.FLAT}, ("avi.internal",), "c1--Shared-L7-4-admin.avi.internal"),
+        ({"auto_fqdn": AutoFqdn.DISABLED}, ("avi.internal",), ""),
+        ({}, (), ""),
+    ],
+)
+def test_own_fqdn_of_a_parent(changes: dict[str, object], domains: tuple[str, ...], expected: str) -> None:
+    """The FQDN follows autoFQDN, the default domain and the cloud's domains."""
+    assert names.shared_fqdn("c1--Shared-L7-4", "admin", settings(**changes), domains) == expected
+
+
+def test_own_fqdn_has_a_tenant_that_is_a_dns_label() -> None:
+    """Characters of a tenant's name that DNS does not allow are replaced."""
+    assert names.shared_fqdn("p", "blue_team x", settings(), ("a.b",)) == "p.blue-team-x.a.b"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_parent"),
+    [
+        ("c1--Shared-L7-0", True),
+        ("c1--Shared-L7-7", True),
+        ("c1--Shared-L7-07", False),
+        ("c1--Shared-L7-gold-7", False),
+        ("c1--Shared-L7-EVH-7", False),
+        ("c1--Shared-L7-", False),
+        ("c1-x--Shared-L7-0", False),
+    ],
+)
+def test_names_of_shared_parents_are_told_from_others(name: str, is_parent: bool) -> None:
+    """Only our own formula counts: not another cluster's, not EVH's, not an infra setting's."""
+    assert names.is_shared_parent(name, "c1--") is is_parent
+
+
+def test_names_end_at_255_characters() -> None:
+    """The controller takes 255 characters and not one more."""
+    assert names.fits("x" * 255)
+    assert not names.fits("ok", "x" * 256)

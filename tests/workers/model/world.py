@@ -1,0 +1,246 @@
+"""A small Kubernetes world for the model's tests: manifests in, desired objects out; no Redis, no controller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.kinds import KINDS
+from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
+from workers.model.hosts import desired_host
+from workers.model.routes import desired_routes
+from workers.model.segroup import desired_segroup
+from workers.model.shards import desired_shard
+from workers.model.types import AviObject, Desired, Facts, HostSnapshot, Problem, RoutesSnapshot, ShardSnapshot
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+PROJECT = {kind.name: kind.project for kind in KINDS}
+
+AVI_CLASS: dict[str, Any] = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "IngressClass",
+    "metadata": {"name": "avi-lb", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+    "spec": {"controller": "ako.vmware.com/avi-lb"},
+}
+
+FACTS = Facts(
+    cloud_type="CLOUD_VCENTER",
+    cloud_uuid="cloud-1",
+    vrf="global",
+    dns_domains=("avi.internal", "example.com"),
+    node_network_uuids={"node-net": "network-42"},
+    cluster_uuid="cluster-7",
+    license_tier="ENTERPRISE",
+    se_group_uuid="serviceenginegroup-1",
+)
+
+
+def settings(**changes: Any) -> Settings:
+    """Settings of a cluster `c1` with one dual-stack VIP network, changed as asked."""
+    fields: dict[str, Any] = {
+        "cluster_name": "c1",
+        "controller": ControllerSettings(host="avi.example.com"),
+        "vip_networks": (VipNetwork("net1", cidr=IPv4Network("10.10.0.0/16"), v6cidr=IPv6Network("2001:db8:10::/64")),),
+        "node_networks": (NodeNetwork("node-net", cidrs=(IPv4Network("10.50.0.0/24"),)),),
+        **changes,
+    }
+    return Settings(**fields)
+
+
+def golden_settings(case: str) -> Settings:
+    """The settings of a golden case: its `values.env` and what the README says of the rest."""
+    lines = (GOLDEN / case / "values.env").read_text().split("\n")
+    env = dict(line.split("=", 1) for line in lines if line)
+    return settings(
+        cluster_name="peer",
+        cni_plugin=env["CNI_PLUGIN"],
+        ip_family=IpFamily(env["IP_FAMILY"]),
+        vip_networks=tuple(_vip_network(row) for row in json.loads(env["VIP_NETWORK_LIST"])),
+        node_networks=tuple(
+            NodeNetwork(row["networkName"], cidrs=tuple(ip_network(cidr) for cidr in row["cidrs"]))
+            for row in json.loads(env["NODE_NETWORK_LIST"])
+        ),
+    )
+
+
+def _vip_network(row: Mapping[str, str]) -> VipNetwork:
+    return VipNetwork(
+        row["networkName"],
+        cidr=IPv4Network(row["cidr"]) if "cidr" in row else None,
+        v6cidr=IPv6Network(row["v6cidr"]) if "v6cidr" in row else None,
+    )
+
+
+@dataclass
+class World:
+    """Projections by kind and id. `standing` are the ids of the objects that stand on the controller."""
+
+    settings: Settings
+    facts: Facts = FACTS
+    objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    standing: set[str] = field(default_factory=set)
+
+    def apply(self, *manifests: dict[str, Any]) -> World:
+        for manifest in manifests:
+            kind = manifest["kind"]
+            projection = PROJECT[kind](manifest)
+            self.objects.setdefault(kind, {})[projection.id] = projection.body
+        return self
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        return self.objects.get(kind, {})
+
+    def hosts(self) -> list[str]:
+        return sorted({rule["host"] for ing in self.of("Ingress").values() for rule in ing["rules"] if rule["host"]})
+
+    def host_snapshot(self, host: str) -> HostSnapshot:
+        slices: dict[str, tuple[dict[str, Any], ...]] = {}
+        for each in self.of("EndpointSlice").values():
+            key = f"{each['ns']}/{each['service']}"
+            slices[key] = (*slices.get(key, ()), each)
+        named = [ing for ing in self.of("Ingress").values() if any(rule["host"] == host for rule in ing["rules"])]
+        return HostSnapshot(
+            host,
+            tuple(named),
+            self.of("Namespace"),
+            self.of("IngressClass"),
+            self.of("Service"),
+            slices,
+            self.of("Secret"),
+            frozenset(self.standing),
+        )
+
+    def host(self, host: str) -> Desired:
+        return desired_host(self.host_snapshot(host), self.settings, self.facts)
+
+    def shard(self, key: str) -> Desired:
+        tenant, parent = key.removeprefix("shard:").split("/", 1)
+        snapshot = ShardSnapshot(
+            tenant,
+            parent,
+            tuple(self.of("Ingress").values()),
+            self.of("Namespace"),
+            self.of("IngressClass"),
+            self.of("Secret"),
+            frozenset(self.standing),
+        )
+        return desired_shard(snapshot, self.settings, self.facts)
+
+    def routes(self) -> Desired:
+        snapshot = RoutesSnapshot(tuple(self.of("Node").values()), tuple(self.of("BlockAffinity").values()))
+        return desired_routes(snapshot, self.settings, self.facts)
+
+    def everything(self) -> tuple[list[AviObject], list[Problem], list[Desired]]:
+        """The objects of all host and shard keys once all of them stand; all problems; the shared answers."""
+        hosts = [self.host(host) for host in self.hosts()]
+        self.standing = {wanted.id for each in hosts for wanted in each.objects}
+        shards = [self.shard(key) for key in sorted({key for each in hosts for key in each.shards})]
+        objects = [wanted for each in (*hosts, *shards) for wanted in each.objects]
+        self.standing |= {wanted.id for wanted in objects}
+        shared = [self.routes(), desired_segroup(self.settings, self.facts)]
+        return objects, [problem for each in (*hosts, *shared) for problem in each.problems], shared
+
+
+def golden_world(case: str) -> World:
+    """The world of a golden case; node network uuids are those that its requests name."""
+    manifests = [each for each in yaml.safe_load_all((GOLDEN / case / "manifests.yaml").read_text()) if each]
+    for each in manifests:
+        if each["kind"] == "Service":  # what the API server fills in
+            each["spec"].setdefault("ipFamilies", ["IPv4"])
+    uuids = {
+        network["network_ref"].rsplit("/", 1)[1]
+        for _, body in golden_bodies(case).items()
+        for network in body.get("placement_networks", [])
+    }
+    (uuid,) = uuids
+    fields = {name: getattr(FACTS, name) for name in FACTS.__slots__}
+    facts = Facts(**{**fields, "node_network_uuids": {"node-net": uuid}})
+    return World(golden_settings(case), facts).apply(AVI_CLASS, *manifests)
+
+
+def golden_bodies(case: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The last body that AKO sent of each object, by (type, name)."""
+    bodies = {}
+    for line in (GOLDEN / case / "requests.jsonl").read_text().split("\n"):
+        if not line:
+            continue
+        request = json.loads(line)
+        if request["method"] in ("POST", "PUT") and "body" in request:
+            bodies[request["path"].split("/")[2], request["body"]["name"]] = request["body"]
+    return bodies
+
+
+def service(name: str = "web", *, families: Iterable[str] = ("IPv4",), **spec: Any) -> dict[str, Any]:
+    ports = [{"name": "p80", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
+    return {
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "red"},
+        "spec": {"type": "ClusterIP", "ipFamilies": list(families), "ports": ports, **spec},
+    }
+
+
+def endpoint_slice(
+    addresses: Iterable[str], *, family: str = "IPv4", name: str = "", owner: str = "web", ports: Any = None
+) -> dict[str, Any]:
+    return {
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": name or f"{owner}-{family.lower()}",
+            "namespace": "red",
+            "labels": {"kubernetes.io/service-name": owner},
+        },
+        "addressType": family,
+        "ports": [{"name": "p80", "port": 8080, "protocol": "TCP"}] if ports is None else ports,
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+    }
+
+
+def ingress(
+    name: str = "ing1",
+    *,
+    host: str = "foo.example.com",
+    paths: Iterable[str | dict[str, Any]] = ("/",),
+    tls: str | None = None,
+    namespace: str = "red",
+    created: str = "2026-01-01T00:00:00Z",
+    **spec: Any,
+) -> dict[str, Any]:
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    entries = [each if isinstance(each, dict) else {"path": each, "pathType": "Prefix"} for each in paths]
+    rules = [{"host": host, "http": {"paths": [{"backend": backend, **each} for each in entries]}}]
+    body: dict[str, Any] = {"ingressClassName": "avi-lb", "rules": rules, **spec}
+    if tls is not None:
+        body["tls"] = [{"hosts": [host], "secretName": tls}]
+    return {
+        "kind": "Ingress",
+        "metadata": {"name": name, "namespace": namespace, "uid": f"uid-{name}", "creationTimestamp": created},
+        "spec": body,
+    }
+
+
+def secret(name: str = "foo-tls", *, namespace: str = "red", **data: str) -> dict[str, Any]:
+    return {
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": name, "namespace": namespace, "resourceVersion": "7"},
+        "data": data or {"tls.crt": "Y2VydA==", "tls.key": "a2V5"},
+    }
+
+
+def node(name: str, *addresses: str, cidrs: Iterable[str] = (), **annotations: str) -> dict[str, Any]:
+    return {
+        "kind": "Node",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"podCIDRs": list(cidrs)},
+        "status": {"addresses": [{"type": "InternalIP", "address": address} for address in addresses]},
+    }
+
+
+def block(name: str, on: str, cidr: str, deleted: str = "false") -> dict[str, Any]:
+    return {"kind": "BlockAffinity", "metadata": {"name": name}, "spec": {"node": on, "cidr": cidr, "deleted": deleted}}

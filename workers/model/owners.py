@@ -1,0 +1,88 @@
+"""Whose an object on the controller is, read from the object itself.
+
+`is_ours` tells our cluster's objects from all others: by equality, so that `c1` is not `c1-x`. `owner_of` gives the
+work key whose plan may change or delete the object. It answers only when the name is exactly what our formulas make
+from the object's markers; anything else (dedicated, EVH, passthrough, L4, AviInfraSetting) is the work of keys that
+this release doesn't have, so nobody owns it: it is reported and never deleted by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+from shared.settings.model import Settings
+from workers.model import names
+from workers.model.certificates import CERTIFICATE
+from workers.model.policies import DATASCRIPT, POLICY_SET
+from workers.model.pools import POOL, POOL_GROUP
+from workers.model.types import WorkKey
+from workers.model.vips import VSVIP
+from workers.model.virtualservices import VIRTUAL_SERVICE
+
+MADE_TYPES = (VSVIP, CERTIFICATE, POOL, POOL_GROUP, POLICY_SET, DATASCRIPT, VIRTUAL_SERVICE)
+"""The REST types that the model makes, each after the types that it refers to."""
+
+
+def is_ours(type_: str, obj: dict[str, Any], settings: Settings) -> bool:
+    """Whether this cluster's controller made the object. A vsvip has no `created_by`; there the name decides too."""
+    if type_ not in MADE_TYPES or _markers(obj).get("clustername") != [settings.cluster_name]:
+        return False
+    if type_ == VSVIP:
+        return str(obj.get("name", "")).startswith(settings.prefix)
+    return obj.get("created_by") == settings.created_by
+
+
+def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | None:
+    """The work key that owns one of our objects, None when it can't be told."""
+    if not is_ours(type_, obj, settings):
+        return None
+    name, markers = str(obj.get("name", "")), _markers(obj)
+    if set(markers) == {"clustername"}:
+        shared = type_ not in (POOL, CERTIFICATE) and names.is_shared_parent(name, settings.prefix)
+        return names.shard_key(_tenant(obj, settings), name) if shared else None
+    hosts = markers.get("Host", [])
+    if len(hosts) != 1 or "InfrasettingName" in markers:
+        return None
+    return names.host_key(hosts[0]) if name in _host_names(type_, hosts[0], markers, settings) else None
+
+
+def _host_names(type_: str, host: str, markers: dict[str, list[str]], settings: Settings) -> set[str]:
+    """The names that our formulas make for an object of a host with these markers."""
+    prefix = settings.prefix
+    namespace = _only(markers, "Namespace")
+    path, ingress = _only(markers, "Path"), _only(markers, "IngressName")
+    if type_ == VIRTUAL_SERVICE:
+        return {names.child(prefix, host)}
+    if type_ == CERTIFICATE:
+        return {names.certificate(prefix, host), names.alternate_certificate(prefix, host)}
+    if type_ == POLICY_SET:
+        return {names.policy_set(prefix, namespace, host)}
+    if type_ == POOL_GROUP:
+        return {names.secure_pool(prefix, namespace, host, path, ingress)}
+    if type_ == POOL:
+        secure = names.secure_pool(prefix, namespace, host, path, ingress)
+        return {secure, names.plain_pool(prefix, host, path, namespace, ingress)}
+    return set()
+
+
+def _markers(obj: dict[str, Any]) -> dict[str, list[str]]:
+    return {
+        str(each.get("key")): [str(value) for value in each.get("values") or []] for each in obj.get("markers") or []
+    }
+
+
+def _only(markers: dict[str, list[str]], key: str) -> str:
+    """The one value of a marker, "" when there is none or more than one."""
+    values = markers.get(key, [])
+    return values[0] if len(values) == 1 else ""
+
+
+def _tenant(obj: dict[str, Any], settings: Settings) -> str:
+    """The tenant's name: after `#` in a reference read with `include_name`, or after `name=` in one by name."""
+    ref = str(obj.get("tenant_ref", ""))
+    for mark in ("#", "name="):
+        name = unquote(ref.partition(mark)[2])
+        if name:
+            return name
+    return settings.controller.tenant

@@ -1,0 +1,54 @@
+"""What an Ingress says of itself once its hosts stand: addresses and our three annotations.
+
+Per host one entry for each address, every IPv4 one before the IPv6 ones, in the order of the rules. A host that has a
+virtual service but no address yet keeps the entries that it has: a VIP still being allocated is not an address lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from shared.settings.model import Settings
+from workers.model.types import Facts, HostVips
+
+UUID_MAP = "ako.vmware.com/host-fqdn-vs-uuid-map"
+CLUSTER_UUID = "ako.vmware.com/controller-cluster-uuid"
+TENANT = "ako.vmware.com/tenant-name"
+ANNOTATIONS = (CLUSTER_UUID, UUID_MAP, TENANT)
+
+
+def ingress_status(
+    ingress: dict[str, Any],
+    vips: Mapping[str, HostVips],
+    settings: Settings,
+    facts: Facts,
+    *,
+    current: Mapping[str, Any] | None = None,
+    tenant: str = "",
+) -> dict[str, Any]:
+    """`{"ingress": [{"ip", "hostname"}], "annotations": {...}}`, both empty when no host of the Ingress is served.
+
+    `vips` holds the hosts that have a virtual service; `current` is the status part of the Ingress's projection;
+    `tenant` is the namespace's tenant, the configured one by default. Only for Ingresses that are ours, or that were
+    (then with no `vips`): the status of any other one belongs to its own controller.
+    """
+    hosts = dict.fromkeys(rule["host"] for rule in ingress["rules"] if rule["host"] in vips)
+    entries: list[dict[str, str]] = []
+    for host in hosts:
+        addresses = (*vips[host].v4, *vips[host].v6)
+        if addresses:
+            entries += [{"ip": address, "hostname": host} for address in addresses]
+        elif current is not None:
+            entries += [entry for entry in current.get("ingress", ()) if entry.get("hostname") == host]
+    uuids = {host: vips[host].vs_uuid for host in sorted(hosts)}
+    if not uuids:
+        return {"ingress": entries, "annotations": {}}
+    annotations = {
+        UUID_MAP: orjson.dumps(uuids).decode(),
+        CLUSTER_UUID: facts.cluster_uuid,
+        TENANT: tenant or settings.controller.tenant,
+    }
+    return {"ingress": entries, "annotations": annotations}

@@ -1,0 +1,211 @@
+"""Write-back to Kubernetes: the status and the annotations of an Ingress, and Events.
+
+What is written is computed from what stands on the controller, and nothing is written when nothing changed. A host
+whose virtual service or address is not known for certain keeps what its status says: it is taken out of a status only
+when the Ingress no longer names it or is no longer ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from shared.errors import AkoError, AviConflict, AviRefused, KubeError, KubeNotFound
+from shared.kube import KubeClient
+from shared.settings.model import Settings
+from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
+from shared.state.connection import bounded
+from workers.model.accept import acceptance, ingress_problems, tenant_of
+from workers.model.context import Context, context_for
+from workers.model.status import ingress_status
+from workers.model.types import HostVips, Problem, object_id, split_object_id
+from workers.outcome import Result
+from workers.snapshot import Snapshots
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Turns the problems of a run into Events, once each: a repeated run with the same problems says nothing new."""
+
+    def __init__(self, state: State, kube: KubeClient) -> None:
+        self.state = state
+        self.mirror = Mirror(state)
+        self.kube = kube
+
+    def report(self, key: str, result: Result) -> None:
+        """Emits what is new. Events are best effort: a failure is logged and forgotten."""
+        problems = list(result.problems)
+        if isinstance(result.error, AviRefused | AviConflict):
+            problems += self._refusals(key, result.error)
+        digest = _digest(problems)
+        (known,) = self.state.fields("problems", [key])
+        if digest == (known or ""):
+            return
+        for problem in problems:
+            self.event(problem)
+        with bounded():
+            if problems:
+                self.state.redis.hset(self.state.key("problems"), key, digest)
+            else:
+                self.state.redis.hdel(self.state.key("problems"), key)
+
+    def event(self, problem: Problem) -> None:
+        """One Event on the object that a problem concerns."""
+        id_ = f"{problem.namespace}/{problem.name}" if problem.namespace else problem.name
+        uid = str(self.mirror.get(problem.kind, [id_]).get(id_, {}).get("uid", ""))
+        try:
+            self.kube.emit_event(
+                problem.kind,
+                problem.namespace,
+                problem.name,
+                uid,
+                type="Warning" if problem.warning else "Normal",
+                reason=problem.reason,
+                message=problem.message,
+            )
+        except KubeError as error:
+            log.warning("no Event for %s %s (%s): %s", problem.kind, id_, problem.message, error)
+
+    def _refusals(self, key: str, error: AkoError) -> list[Problem]:
+        """A refusal by the controller concerns every Ingress that names the host."""
+        kind, host = keys.split(key)
+        if kind != "host":
+            return []
+        found = []
+        for member in sorted(self.mirror.dependents(f"Host/{host}")):
+            namespace, _, name = member.partition(" ")[2].partition("/")[2].partition("/")
+            found.append(Problem("Ingress", namespace, name, "NotApplied", f"{host}: {error}"))
+        return found
+
+
+class StatusRuns:
+    """The handler of `status:` keys."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        ledger: Ledger,
+        snapshots: Snapshots,
+        kube: KubeClient,
+        reporter: Reporter,
+    ) -> None:
+        self.settings = settings
+        self.state = state
+        self.mirror = Mirror(state)
+        self.ledger = ledger
+        self.snapshots = snapshots
+        self.kube = kube
+        self.reporter = reporter
+
+    def run(self, claim: Claim) -> Result:
+        """Writes status and annotations of one Ingress if they differ from what they should be."""
+        kind, _, id_ = keys.split(claim.key)[1].partition("/")
+        ingress = self.mirror.get(kind, [id_]).get(id_)
+        if ingress is None or ingress["deleting"]:
+            return Result()
+        namespaces, classes, facts = self.snapshots.cluster()
+        context = context_for(self.settings, facts)
+        current = self.mirror.status(kind, id_) or {"ingress": [], "annotations": {}}
+        vips: dict[str, HostVips] = {}
+        wanted: Mapping[str, Any] = {"ingress": [], "annotations": {}}
+        problems = ingress_problems(ingress, namespaces, classes, context)
+        accepted = acceptance(ingress, namespaces, classes, context)
+        if accepted.unserved:
+            return Result(problems=problems)
+        if accepted.ours:
+            tenant = tenant_of(ingress["ns"], namespaces, context)
+            vips = self._vips(ingress, tenant, context)
+            served = ingress_status(ingress, vips, self.settings, facts, current=current, tenant=tenant)
+            wanted = _keep_unknown(served, current, ingress, vips)
+        self._write(ingress, current, wanted, vips)
+        return Result(problems=problems)
+
+    def _vips(self, ingress: Mapping[str, Any], tenant: str, context: Context) -> dict[str, HostVips]:
+        """What stands for each host of the Ingress; hosts that don't stand yet are left out."""
+        hosts = sorted({rule["host"] for rule in ingress["rules"] if rule["host"]})
+        rows = {
+            host: orjson.loads(text)
+            for host, text in zip(hosts, self.state.fields("rows", hosts), strict=True)
+            if text is not None
+        }
+        asked: list[tuple[str, str]] = []
+        for host in rows:
+            parent = context.parent(host)
+            owner = keys.shard_key(tenant, parent)
+            asked += [(owner, object_id("vsvip", tenant, parent)), (owner, object_id("virtualservice", tenant, parent))]
+        entries = self.ledger.entries(list(dict.fromkeys(asked)))
+        found = {host: _vips_of(row, entries, tenant, context.parent(host)) for host, row in rows.items()}
+        return {host: vips for host, vips in found.items() if vips is not None}
+
+    def _write(
+        self,
+        ingress: Mapping[str, Any],
+        current: Mapping[str, Any],
+        wanted: Mapping[str, Any],
+        vips: Mapping[str, HostVips],
+    ) -> None:
+        path = f"/apis/networking.k8s.io/v1/namespaces/{ingress['ns']}/ingresses/{ingress['name']}"
+        try:
+            if wanted["ingress"] != current["ingress"]:
+                load_balancer = {"ingress": wanted["ingress"] or None}
+                self.kube.patch(f"{path}/status", {"status": {"loadBalancer": load_balancer}})
+                self._say_what_changed(ingress, current, wanted, vips)
+            if wanted["annotations"] != current["annotations"]:
+                gone = dict.fromkeys(current["annotations"])
+                self.kube.patch(path, {"metadata": {"annotations": {**gone, **wanted["annotations"]}}})
+        except KubeNotFound:
+            log.info("Ingress %s/%s is gone, its status is not written", ingress["ns"], ingress["name"])
+
+    def _say_what_changed(
+        self,
+        ingress: Mapping[str, Any],
+        current: Mapping[str, Any],
+        wanted: Mapping[str, Any],
+        vips: Mapping[str, HostVips],
+    ) -> None:
+        before = {str(row.get("hostname", "")) for row in current["ingress"]}
+        after = {str(row.get("hostname", "")) for row in wanted["ingress"]}
+        texts = [("Synced", f"Added virtualservice {vips[host].vs_name} for {host}") for host in sorted(after - before)]
+        texts += [("Removed", f"Removed virtualservice for {host}") for host in sorted(before - after) if host]
+        for reason, message in texts:
+            self.reporter.event(Problem("Ingress", ingress["ns"], ingress["name"], reason, message, warning=False))
+
+
+def _vips_of(row: Mapping[str, Any], entries: Mapping[str, LedgerEntry], tenant: str, parent: str) -> HostVips | None:
+    """What serves a host: its own virtual service if one stands, else the shared parent; None while neither does."""
+    vsvip = entries.get(object_id("vsvip", tenant, parent))
+    parent_vs = entries.get(object_id("virtualservice", tenant, parent))
+    standing = {id_: uuid for id_, uuid in row["standing"].items() if split_object_id(id_)[1] == tenant}
+    if not standing or vsvip is None or vsvip.intent or parent_vs is None or parent_vs.intent:
+        return None
+    v4, v6 = tuple(vsvip.extra.get("v4", ())), tuple(vsvip.extra.get("v6", ()))
+    for id_, uuid in standing.items():
+        if id_.startswith("virtualservice/"):
+            return HostVips(uuid, split_object_id(id_)[2], v4, v6)
+    return HostVips(parent_vs.uuid, parent, v4, v6)
+
+
+def _keep_unknown(
+    wanted: Mapping[str, Any], current: Mapping[str, Any], ingress: Mapping[str, Any], vips: Mapping[str, HostVips]
+) -> Mapping[str, Any]:
+    """A host that is still named but not known to stand keeps what its status says of it."""
+    unknown = {rule["host"] for rule in ingress["rules"]} - set(vips)
+    kept = [row for row in current["ingress"] if row.get("hostname") in unknown]
+    if not kept:
+        return wanted
+    order = {rule["host"]: place for place, rule in reversed(list(enumerate(ingress["rules"])))}
+    rows = sorted([*wanted["ingress"], *kept], key=lambda row: order[row["hostname"]])
+    return {"ingress": rows, "annotations": {**current["annotations"], **wanted["annotations"]}}
+
+
+def _digest(problems: list[Problem]) -> str:
+    if not problems:
+        return ""
+    text = "\n".join(sorted(repr(problem) for problem in problems))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
