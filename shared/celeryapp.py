@@ -34,6 +34,11 @@ def make_app(settings: Settings) -> Celery:
         "socket_timeout": 5.0,
         "socket_connect_timeout": 3.0,
         "socket_keepalive": True,
+        # Opening a connection to publish is tried twice, not for ever.
+        "max_retries": 1,
+        "interval_start": 0.0,
+        "interval_step": 0.2,
+        "interval_max": 0.2,
         "global_keyprefix": f"ako:{settings.cluster_name}:celery:",
     }
     app.conf.update(

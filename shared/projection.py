@@ -256,14 +256,15 @@ def _maps(value: object) -> list[dict[str, Any]]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """The text, "" for anything else; a text that can't be printed (or encoded, half a surrogate pair) is none."""
+    return value if isinstance(value, str) and value.isprintable() else ""
 
 
 def _kept(meta: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
     annotations = meta.get("annotations")
     if not annotations:
         return {}
-    return {name: text for name in names if isinstance(text := _map(annotations).get(name), str)}
+    return {name: text for name in names if (text := _text(_map(annotations).get(name)))}
 
 
 def _rules(spec: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
@@ -384,7 +385,7 @@ def _endpoints(obj: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
 def _decoded(data: dict[str, Any], key: str, bad: list[str]) -> bytes:
     """The value under `key` without surrounding blanks, empty when it is absent or not base64."""
     try:
-        return base64.b64decode("".join(_text(data.get(key)).split()), validate=True).strip()
+        return base64.b64decode("".join(str(data.get(key) or "").split()), validate=True).strip()
     except ValueError:
         bad.append(f"data[{key}] is not base64")
         return b""

@@ -86,7 +86,7 @@ class Watcher:
                 self._lease.release()
 
     def stop(self) -> None:
-        """Asks `run` to end. May be called from a signal handler."""
+        """Asks `run` to end; from another thread than its own."""
         self._stop.set()
         self._wake.set()
 
@@ -206,7 +206,8 @@ def run(
     timing = Timing(allow_mass_delete=allow_mass_delete)
     watcher = Watcher(settings, kube, Mirror(state), partial(celeryapp.publish, app), lease=lease, timing=timing)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: watcher.stop())
+        # From a thread, since the loop may be inside the very lock that `stop` needs when the signal comes.
+        signal.signal(number, lambda *_: threading.Thread(target=watcher.stop).start())
     try:
         watcher.run()
     finally:

@@ -33,11 +33,14 @@ from watcher.session import Session
 log = logging.getLogger(__name__)
 
 BACKOFF_FIRST, BACKOFF_LAST = 0.5, 30.0
+MOST_ASKED_FOR = 60.0  # the longest Retry-After that is heeded
 SHORTEST_DELAY = 0.2  # full jitter may draw next to nothing, and several times in a row
 WATCH_SECONDS = 300
 SHORTEST_WATCH = 5.0  # a watch that said nothing and ended sooner is a failure, and no proof that all is well
 MOST_REPLAYED = 20_000  # events since the last bookmark beyond which a list is cheaper than remembering them
 MOST_COMPLAINTS = 100
+# Secrets that can hold no certificate for us; the releases that Helm keeps in Secrets are up to a megabyte each.
+_SELECT = {"Secret": {"fieldSelector": "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token"}}
 
 
 @dataclass(slots=True)
@@ -102,6 +105,7 @@ class Reflector:
         self._sleep = sleep or session.over.wait
         self._draw = draw
         self._path = f"{kind.path}/{kind.resource}"
+        self._select = _SELECT.get(kind.name, {})
         self._version: str | None = None  # where to resume; None: list first
         self._applied: set[str] = set()  # resourceVersions of events that would come again from `_version` on
         self._passed: set[str] = set()  # those of them that this watch has delivered since its last bookmark
@@ -147,7 +151,7 @@ class Reflector:
         present: set[str] = set()
         version = ""
         limit = 0 if self._unpaged else self._timing.page
-        for page in self._kube.pages(self._path, limit=limit):
+        for page in self._kube.pages(self._path, limit=limit, **self._select):
             objects = self._identified(page.items)
             # An object that cannot be read is present all the same.
             present.update(id_ for id_, _ in objects)
@@ -188,7 +192,8 @@ class Reflector:
         said = False
         version = self._version or ""
         timeout = int(WATCH_SECONDS * (1.0 + self._draw()))
-        with self._kube.watch(self._path, version, timeout=timeout, silence=self._timing.silence) as stream:
+        silence = self._timing.silence
+        with self._kube.watch(self._path, version, timeout=timeout, silence=silence, **self._select) as stream:
             self.state.phase = "watching"
             self._passed.clear()
             for batch in stream.batches():
@@ -303,7 +308,7 @@ class Reflector:
                 return
         delay = max(backoff(self._failures, self._draw), at_least)
         if isinstance(error, KubeBusy) and error.retry_after:
-            delay = max(delay, error.retry_after)
+            delay = max(delay, min(error.retry_after, MOST_ASKED_FOR))
         log.warning("%s: %s; trying again in %.1f s", self.kind.name, error, delay)
         self._sleep(delay)
 

@@ -321,14 +321,14 @@ def split_reference(text: str) -> tuple[str, str]:
 
 
 def learned(sent: Any, answer: Any) -> Iterator[tuple[str, str]]:
-    """(uuid, name) of every reference that was sent by name and answered by uuid, at the same place of both."""
+    """(uuid, name) of every reference that was sent with its name and answered without, at the same place."""
     if isinstance(sent, Mapping) and isinstance(answer, Mapping):
         for name, part in sent.items():
             yield from learned(part, answer.get(name))
     elif isinstance(sent, list) and isinstance(answer, list) and len(sent) == len(answer):
         for one, other in zip(sent, answer, strict=True):
             yield from learned(one, other)
-    elif isinstance(sent, str) and isinstance(answer, str) and "name=" in sent and "/api/" in answer:
+    elif isinstance(sent, str) and isinstance(answer, str) and "/api/" in sent and "/api/" in answer:
         name, (known, uuid) = split_reference(sent)[0], split_reference(answer)
         if name and uuid and not known:
             yield uuid, name

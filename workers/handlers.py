@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from shared.avi.client import AviClient
 
+from shared.avi.client import AviClient
 from shared.errors import AviNotFound, AviStale, ClaimLost
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerView, Mirror, State, Work, keys
@@ -22,7 +22,7 @@ from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
 from workers.model.types import Desired, Problem, SharedPart, object_id
 from workers.outcome import Result
-from workers.plan import merge_shared
+from workers.parts import merge_shared
 from workers.reconcile import Handler, ObjectRuns, row_of
 from workers.scope import expand
 from workers.snapshot import Snapshots
@@ -159,6 +159,8 @@ class Handlers:
             merged = merge_shared(actual, part, self.settings.cluster_name)
             if merged is None:
                 return []
+            if isinstance(merged, Problem):
+                return [merged]
             self.ledger.step(claim, permit=(id_, ""))
             claim.progress = time.monotonic()
             if not claim.may_write(self.settings.pipeline.lease_ttl):

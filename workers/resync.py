@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.avi.client import AviClient
-
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, State, Work, keys
 from workers.execute import entry_of
@@ -55,7 +54,8 @@ class Census:
         drifted.update(self.ledger.close_census(claim, began, MADE_TYPES))
         log.info("census: %d objects of ours, %d keys to look at for them", count, len(drifted))
         self.work.mark(sorted(drifted | self._all_keys(facts.vrf)), "need", "census", bulk=True)
-        return Result("again", self.settings.pipeline.resync_interval, contact=True)
+        interval = self.settings.pipeline.resync_interval
+        return Result("again" if interval else "done", interval, contact=True)
 
     def _read_type(self, claim: Claim, type_: str, drifted: set[str]) -> int:
         """Merges all pages of a type; returns how many objects of ours there are."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from shared.errors import AkoError, AviConflict, AviRefused, KubeError, KubeNotFound
+from shared.errors import AviConflict, AviRefused, KubeError, KubeNotFound
 from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
@@ -39,9 +40,9 @@ class Reporter:
 
     def report(self, key: str, result: Result) -> None:
         """Emits what is new. Events are best effort: a failure is logged and forgotten."""
-        problems = list(result.problems)
+        problems = [on for problem in result.problems for on in self._placed(key, problem)]
         if isinstance(result.error, AviRefused | AviConflict):
-            problems += self._refusals(key, result.error)
+            problems += self._placed(key, Problem("", "", "", "NotApplied", f"{key}: {result.error}"))
         digest = _digest(problems)
         (known,) = self.state.fields("problems", [key])
         if digest == (known or ""):
@@ -71,16 +72,18 @@ class Reporter:
         except KubeError as error:
             log.warning("no Event for %s %s (%s): %s", problem.kind, id_, problem.message, error)
 
-    def _refusals(self, key: str, error: AkoError) -> list[Problem]:
-        """A refusal by the controller concerns every Ingress that names the host."""
+    def _placed(self, key: str, problem: Problem) -> list[Problem]:
+        """A problem of an Avi object concerns every Ingress that names the host; of other keys it is only logged."""
+        if problem.kind:
+            return [problem]
+        log.warning("%s: %s: %s", key, problem.reason, problem.message)
         kind, host = keys.split(key)
         if kind != "host":
             return []
-        found = []
-        for member in sorted(self.mirror.dependents(f"Host/{host}")):
-            namespace, _, name = member.partition(" ")[2].partition("/")[2].partition("/")
-            found.append(Problem("Ingress", namespace, name, "NotApplied", f"{host}: {error}"))
-        return found
+        ids = sorted(member.partition(" ")[2].partition("/")[2] for member in self.mirror.dependents(f"Host/{host}"))
+        return [
+            replace(problem, kind="Ingress", namespace=id_.partition("/")[0], name=id_.partition("/")[2]) for id_ in ids
+        ]
 
 
 class StatusRuns:

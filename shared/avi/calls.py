@@ -101,10 +101,8 @@ def refusal(call: Call, answer: Answer, secrets: Iterable[str] = ()) -> AviError
     sentence = _sentence(answer.body)
     text = _safe(sentence, [*secrets, *_secrets_of(call)]) or f"status {status}"
     if 300 <= status < 400:
-        return _with_status(
-            AviUnreachable(f"a redirect ({status})", sent=False, where=where, action="Check the host and its scheme."),
-            status,
-        )
+        action = "Check the controller's host and scheme."
+        return _with_status(AviUnreachable("a redirect", sent=False, where=where, action=action), status)
     if status in {429, 503}:
         return AviBusy(text, status=status, retry_after=retry_after(answer.retry_after), where=where)
     if status >= 500 or status == 408 or (status == 404 and not isinstance(_json(answer.body), dict)):
@@ -140,9 +138,7 @@ def _names_another(call: Call, said: str) -> bool:
     What is read or deleted refers to nothing, so only its tenant can be missing; a PUT can miss any reference.
     """
     subject, found, _ = said.partition(" not found")
-    subject = "".join(filter(str.isalnum, subject)).removesuffix(
-        "object"
-    )  # "Virtual Service object" names virtualservice
+    subject = "".join(filter(str.isalnum, subject)).removesuffix("object")  # so "Virtual Service" names virtualservice
     if not found or not subject:
         return False
     if call.method != "PUT":

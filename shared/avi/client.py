@@ -75,7 +75,7 @@ class AviClient:
 
     def create(self, type: str, body: dict[str, Any], *, tenant: str | None = None) -> dict[str, Any]:  # noqa: A002
         """POST: the object as it stands now. Raises AviConflict when the name is taken, and other AviErrors."""
-        return self._object("POST", type, "", str(body.get("name", "")), body, tenant)
+        return self._object("POST", type, None, str(body.get("name", "")), body, tenant)
 
     def update(
         self,
@@ -145,6 +145,8 @@ class AviClient:
         query = {"include_name": "true", **filters, "page_size": str(page_size)}
         number: int | None = 1
         while number is not None:
+            if number > 1:
+                query["page"] = str(number)
             path = f"/api/{kind}?{urlencode(query, quote_via=quote)}"
             call = Call("GET", kind, filters.get("name", ""), path, tenant)
             requested_at = time.time()
@@ -155,18 +157,19 @@ class AviClient:
                     raise
                 raise AviStale("the list shrank while it was read", status=404, where=str(call)) from None
             objects, number = _results(call, body), _next_page(call, body, number)
-            query["page"] = str(number)
             yield Page(objects, requested_at)
 
     def _object(
-        self, method: str, kind: str, uuid: str, name: str, body: dict[str, Any] | None, tenant: str | None
+        self, method: str, kind: str, uuid: str | None, name: str, body: dict[str, Any] | None, tenant: str | None
     ) -> dict[str, Any]:
         return self._answer(self._call(method, kind, uuid, name, body, tenant))
 
     def _call(
-        self, method: str, kind: str, uuid: str, name: str, body: dict[str, Any] | None, tenant: str | None
+        self, method: str, kind: str, uuid: str | None, name: str, body: dict[str, Any] | None, tenant: str | None
     ) -> Call:
-        path = f"/api/{kind}" + (f"/{quote(uuid, safe='')}" if uuid else "")
+        if uuid == "":  # would mean the whole collection
+            raise AviRefused("an object without uuid", where=f"{method} {kind} {name!r}")
+        path = f"/api/{kind}" if uuid is None else f"/api/{kind}/{quote(uuid, safe='')}"
         if method != "DELETE":
             path += "?include_name=true"
         tenant = self.tenant if tenant is None else tenant
@@ -174,7 +177,7 @@ class AviClient:
             data = None if body is None else orjson.dumps(body)
         except orjson.JSONEncodeError as error:
             raise AviRefused(f"the body is no JSON: {error}", where=f"{method} {kind} {name!r}") from None
-        return Call(method, kind, name, path, tenant, data, one=bool(uuid))
+        return Call(method, kind, name, path, tenant, data, one=uuid is not None)
 
     def _answer(self, call: Call) -> dict[str, Any]:
         return object_of(call, self._send(call))

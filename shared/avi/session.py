@@ -89,8 +89,8 @@ class AviSession:
         self._closed = False
         self._lock = threading.Lock()  # guards what follows, never held during I/O
         self._ticket: _Ticket | None = None
-        self._attempts = 0
-        self._failure: AviError | None = None  # of the latest attempt
+        self._attempts = 0  # logins that have ended, either way
+        self._failure: AviError | None = None  # of the last of them
         self._refusals = 0
         self._no_login_before = 0.0
         self._login_lock = threading.Lock()  # held by the one thread that logs in
@@ -183,14 +183,15 @@ class AviSession:
                 raise _twin(self._failure)
             wait = self._no_login_before - self._clock()
             if wait > 0:
-                raise _credentials_refused(f"The next attempt is due in {wait:.0f} s.")
-            self._attempts += 1
+                raise _credentials_refused(f"The next attempt is due in {wait:.1f} s.")
             self._failure = None
             try:
                 cookies = self._log_in()
             except AviError as error:
                 self._failure = _twin(error)
                 raise
+            finally:
+                self._attempts += 1
             with self._lock:
                 ticket = self._ticket = _Ticket(seen + 1, cookies)
         return ticket

@@ -72,7 +72,7 @@ def parse_endpoint(text: str, scheme: str = "https") -> Endpoint:
     except ValueError:
         raise _bad_host(text) from None
     bracketed = "[" in parts.netloc
-    extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable()
     if parts.scheme not in {"http", "https"} or extra or not _HOST.fullmatch(host) or bracketed != _is_ipv6(host):
         raise _bad_host(text)
     return Endpoint(parts.scheme, f"[{host}]" if bracketed else host, port)
@@ -227,7 +227,7 @@ class Wire:
     """One kept-alive connection of one thread. Not to be shared between threads."""
 
     def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None, connect: float, read: float) -> None:
-        """`connect` and `read` are seconds: for the connection, and for the whole answer after sending."""
+        """`connect` and `read` are seconds: for the connection and for sending, and for the whole answer after that."""
         self._progress = _Progress()
         pool: HTTPConnectionPool
         if tls is None:

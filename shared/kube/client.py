@@ -36,6 +36,7 @@ T = TypeVar("T")
 COMPONENT = "ako-celery"
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": COMPONENT}
 _MERGE_PATCH = "application/merge-patch+json"
+_EVENT_SECONDS = 5.0  # an Event is a courtesy: nobody waits long for it
 _LONGEST_EVENT = 1024  # the API server's limit for an Event's message
 
 
@@ -193,12 +194,12 @@ class KubeClient:
         where = f"/api/v1/namespaces/{namespace or 'default'}/events"
         event = _event(f"{name[:200]}.{digest}", namespace, kind, name, uid, type, reason, message)
         try:
-            self.create(where, event)
+            self.create(where, event, timeout=_EVENT_SECONDS)
         except KubeConflict:
             path = f"{where}/{event['metadata']['name']}"
-            count = self.get(path).get("count")
+            count = self.get(path, timeout=_EVENT_SECONDS).get("count")
             again = {"count": (count if isinstance(count, int) else 1) + 1, "lastTimestamp": event["lastTimestamp"]}
-            self.patch(path, again)
+            self.patch(path, again, timeout=_EVENT_SECONDS)
 
     def request(
         self,

@@ -175,14 +175,15 @@ class Cidr(Key[Network | None]):
 
 
 class Host(Text):
-    """Where the controller answers: a name, an IPv4 address or an IPv6 address, with or without `:port`."""
+    """Where the controller answers: a name or an address, `:port` after it or `https://` before it if need be."""
 
     def parse(self, value: Any) -> str:
-        """The text as written; a URL, a path or user information in it is refused."""
+        """The text as written; a path or user information is refused without being repeated."""
         instead = "a name or an address, with or without :port, such as 10.1.1.5 or avi.example.com:443"
-        if isinstance(value, str) and re.search(r"[@/\s]", value.strip()):
+        rest = re.sub(r"^https?://", "", value.strip()) if isinstance(value, str) else ""
+        if re.search(r"[@/\s]", rest):
             raise ValidationError(f"found text that is not a host; write {instead}")
-        if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9.:\[\]_-]+", value.strip()):
+        if rest and not re.fullmatch(r"[A-Za-z0-9.:\[\]_-]+", rest):
             raise self.refuse(value, instead)
         return super().parse(value)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from shared.kinds import KINDS, fnv1a32, kinds_for, pem_digest
@@ -262,6 +263,7 @@ ODD = st.recursive(
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+@examples(deadline=None)
 @given(obj=st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=6))
 def test_no_object_breaks_a_projection(kind: str, obj: dict[str, Any]) -> None:
     """Whatever is under the known field names, the projection is made and fits into JSON."""

@@ -237,6 +237,7 @@ def test_client_certificates(tmp_path: Path, authority: Authority, inline: bool)
             assert [event["object"]["metadata"]["name"] for event in stream] == ["alice"]
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_an_unknown_authority_is_refused(tmp_path: Path, authority: Authority) -> None:
     """A server whose certificate our authority did not sign is not spoken to, unless the kubeconfig says so."""
     authority.pair("alice")

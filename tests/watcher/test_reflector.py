@@ -56,6 +56,26 @@ def test_pages(cluster: Cluster, redis_url: str) -> None:
         assert cluster.count("LIST", NODE) == 3
 
 
+@pytest.mark.parametrize("status", [410, 503])
+def test_half_a_list_deletes_nothing(cluster: Cluster, redis_url: str, status: int) -> None:
+    """A list that fails after its first page takes nothing away; when its pages expire it is read in one."""
+    for number in range(30):
+        cluster.put(NODE, f"n{number}")
+    with following(cluster, redis_url, NODE, timing=Timing(page=10)) as (follower, reflectors):
+        wait_for(lambda: reflectors["Node"].state.phase == "watching")
+        cluster.refuse_continue = status
+        with cluster.lock:
+            cluster.remove(NODE, "n0")
+            cluster.put(NODE, "a-new-one")
+            cluster.forget()
+        wait_for(lambda: "a-new-one" in follower.ids(NODE))
+        if status == 503:
+            wait_for(lambda: reflectors["Node"].state.failing_since is not None)
+            assert follower.deletions() == []
+            cluster.refuse_continue = 0
+        wait_for(lambda: follower.deletions() == ["n0"])
+
+
 def test_an_unchanged_projection_marks_nothing(cluster: Cluster, redis_url: str) -> None:
     """A change of something that nothing reads is written nowhere and wakes nobody."""
     cluster.put(NODE, "n1", status={"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]})

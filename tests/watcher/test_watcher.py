@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +36,7 @@ SETTINGS = Settings(
     vip_networks=(VipNetwork("net", cidr=IPv4Network("10.0.0.0/24")),),
     cni_plugin="calico",
 )
+QUEUE = "ako:test:celery:work"
 
 
 class Running:
@@ -271,3 +274,43 @@ def test_redis_comes_goes_and_returns(cluster: Cluster, own_redis: Server) -> No
         own_redis.stop()
         wait_for(lambda: one.watcher.status()["error"])
         assert one.stop() < 2.5
+
+
+PROGRAM = """
+import sys
+from ipaddress import IPv4Network
+from shared.settings.model import ControllerSettings, PipelineSettings, Settings, VipNetwork
+from watcher.main import run
+settings = Settings(
+    cluster_name="test", controller=ControllerSettings(host="avi"), pipeline=PipelineSettings(redis_url=sys.argv[1]),
+    vip_networks=(VipNetwork("net", cidr=IPv4Network("10.0.0.0/24")),),
+)
+run(settings, kubeconfig=sys.argv[2])
+"""
+
+
+def test_as_a_process(cluster: Cluster, redis_url: str, tmp_path: Path) -> None:
+    """As a process of its own it fills Redis, sends a Celery message for a change, and ends on SIGTERM in order."""
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    with serving(cluster.answer) as server:
+        config = tmp_path / "config"
+        config.write_text(
+            f"{{current-context: c, contexts: [{{name: c, context: {{cluster: c}}}}],"
+            f" clusters: [{{name: c, cluster: {{server: '{server.url}'}}}}]}}"
+        )
+        command = [sys.executable, "-c", PROGRAM, redis_url, str(config)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(lambda: client.hget("ako:test:meta", "mirror_complete") == "1", seconds=20)
+            cluster.put(NODE, "late")
+            wait_for(lambda: any("Node late changed" in text for text in client.lrange(QUEUE, 0, -1)))
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert process.wait(5) == 0
+            assert time.monotonic() - began < 2.5
+            assert cluster.lease["spec"]["holderIdentity"] == ""
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
+            process.wait()
+            client.close()

@@ -40,6 +40,7 @@ class Cluster:
         self.log: list[str] = []
         self.lease: dict[str, Any] | None = None
         self.refuse_leases = 0
+        self.refuse_continue = 0
         self.events: list[dict[str, Any]] = []
 
     def put(self, kind: Kind, name: str, **fields: Any) -> None:
@@ -130,6 +131,9 @@ class Cluster:
 
     def _list(self, exchange: Exchange, path: str, query: str) -> None:
         fields = dict(part.split("=") for part in query.split("&")) if query else {}
+        if "continue" in fields and self.refuse_continue:
+            exchange.reply(self.refuse_continue, {"message": "commanded"})
+            return
         with self.lock:
             items = [obj for _, obj in sorted(self.objects.get(path, {}).items())]
             version = str(self.version)

@@ -481,6 +481,8 @@ def test_names_that_an_answer_lacks_are_learned_from_what_was_sent() -> None:
     sent = {"name": "g", "members": [{"pool_ref": "/api/pool?name=p1", "ratio": 100}]}
     bare = {"name": "g", "members": [{"pool_ref": "https://10.0.0.1/api/pool/pool-1", "ratio": 100}]}
     assert owned.differs("poolgroup", sent, owned.extract("poolgroup", bare)) == ["members"]
+    full = {"name": "g", "members": [{"pool_ref": "https://10.0.0.1/api/pool/pool-1#p1", "ratio": 100}]}
+    assert owned.extract("poolgroup", bare, full) == owned.extract("poolgroup", bare, sent)
     extract = owned.extract("poolgroup", bare, sent)
     assert owned.differs("poolgroup", sent, extract) == []
     assert extract[owned.NAMES] == {"pool-1": "p1"}

@@ -64,7 +64,7 @@ def test_login_form(controller: Controller, user: Credentials, body: dict[str, s
 
 
 def test_get_update_delete_read(controller: Controller, client: AviClient) -> None:
-    """Each call has its own method and path; DELETE takes an empty answer; a uuid cannot leave its place in the path."""
+    """Each call has its own method and path; DELETE takes an empty answer; a uuid keeps its place in the path."""
     controller.answer = lambda request: (204, b"") if request.method == "DELETE" else (200, {"name": request.path})
     assert client.get("pool", "pool-1") == {"name": "/api/pool/pool-1"}
     assert client.get("pool", "../x?y") == {"name": "/api/pool/..%2Fx%3Fy"}
@@ -97,6 +97,18 @@ def test_a_body_that_is_no_json(controller: Controller, client: AviClient) -> No
     """A body that cannot be written as JSON is refused before anything is sent."""
     with pytest.raises(AviRefused, match="no JSON"):
         client.create("pool", {"name": "p", "x": object()})
+    assert controller.requests == []
+
+
+def test_an_empty_uuid_is_not_the_collection(controller: Controller, client: AviClient) -> None:
+    """Without a uuid nothing is sent, least of all a DELETE of a whole collection."""
+    for refused in (
+        lambda: client.delete("pool", ""),
+        lambda: client.get("pool", ""),
+        lambda: client.update("pool", "", {}),
+    ):
+        with pytest.raises(AviRefused, match="without uuid"):
+            refused()
     assert controller.requests == []
 
 

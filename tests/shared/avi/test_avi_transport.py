@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared.avi import transport
 from shared.avi.calls import Call, unreachable
 from shared.avi.client import AviClient
 from shared.avi.transport import Endpoint, Wire, parse_endpoint, trust
@@ -225,8 +224,11 @@ def drip(data: bytes) -> Any:
 def test_the_whole_answer_has_one_deadline(controller: Controller, data: bytes) -> None:
     """An answer that drips, in its headers or body, or never begins, ends at the read timeout; it was sent."""
     ended = threading.Event()
-    quiet = lambda connection: ended.wait(10)  # noqa: E731
-    controller.answer = lambda request: drip(data) if data else quiet
+
+    def say_nothing(connection: socket.socket) -> None:
+        ended.wait(10)
+
+    controller.answer = lambda request: drip(data) if data else say_nothing
     client = AviClient(controller.url, USER, read_timeout=0.4)
     started = time.monotonic()
     with pytest.raises(AviUnreachable, match=r"no complete answer within 0\.4 s") as caught:
@@ -239,7 +241,12 @@ def test_the_whole_answer_has_one_deadline(controller: Controller, data: bytes) 
 
 def test_the_deadline_is_per_answer(controller: Controller) -> None:
     """On a connection used before, each answer has the whole time again."""
-    controller.answer = lambda request: time.sleep(0.25) or (200, {"name": "p"})
+
+    def answer(request: Request) -> Any:
+        time.sleep(0.25)
+        return 200, {"name": "p"}
+
+    controller.answer = answer
     client = AviClient(controller.url, USER, read_timeout=0.6)
     for _ in range(4):
         client.get("pool", "p")
@@ -261,20 +268,27 @@ def speak_nonsense(request: Request) -> Any:
     return lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
 
 
+def create(client: AviClient) -> None:
+    client.create("pool", {"name": "p"})
+
+
+def update(client: AviClient) -> None:
+    client.update("pool", "pool-1", {"name": "p"})
+
+
+def delete(client: AviClient) -> None:
+    client.delete("pool", "pool-1")
+
+
 @pytest.mark.parametrize("end", [end_hard, break_off, speak_nonsense, lambda request: None])
-@pytest.mark.parametrize("method", ["create", "update", "delete"])
-def test_a_write_whose_answer_is_lost_is_never_repeated(controller: Controller, end: Any, method: str) -> None:
+@pytest.mark.parametrize("write", [create, update, delete])
+def test_a_write_whose_answer_is_lost_is_never_repeated(controller: Controller, end: Any, write: Any) -> None:
     """A write on a reused connection that breaks is sent once, and the error says that it may have taken effect."""
     client = AviClient(controller.url, USER)
     client.get("pool", "p")
     controller.answer = end
     with pytest.raises(AviUnreachable) as caught:
-        if method == "create":
-            client.create("pool", {"name": "p"})
-        elif method == "update":
-            client.update("pool", "pool-1", {"name": "p"})
-        else:
-            client.delete("pool", "pool-1")
+        write(client)
     assert caught.value.sent
     assert [r.method for r in controller.requests].count(controller.requests[-1].method) == 1
 
@@ -340,7 +354,7 @@ def made(kind: type[Exception]) -> Exception:
 @pytest.mark.parametrize("kind", library_errors(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 @pytest.mark.parametrize("sent", [False, True])
 def test_every_library_error_is_ours(kind: type[Exception], sent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever requests or urllib3 raise comes out as AviUnreachable, `sent` if and only if bytes went out, without its text."""
+    """What requests or urllib3 raise comes out as AviUnreachable, without its text, `sent` only if bytes went out."""
     wire = Wire(Endpoint("http", "127.0.0.1", 1), None, 1.0, 1.0)
 
     def send(*_: Any, **__: Any) -> requests.Response:
@@ -370,4 +384,3 @@ def test_a_timeout_is_told_from_a_refusal() -> None:
     assert text(requests.ReadTimeout(), True) == "GET pool (tenant admin): no complete answer within 60 s"
     assert text(requests.ConnectTimeout(), False) == "GET pool (tenant admin): no connection within 3 s"
     assert text(requests.ConnectionError(OSError(113, "No route to host")), False).endswith(": no route to host")
-    assert transport.HTTPAdapter is requests.adapters.HTTPAdapter

@@ -254,3 +254,9 @@ L7Settings: {<<: {shardVSSize: SMALL}}
     assert (settings.controller.tenant, settings.controller.host) == ("demo", "c2")
     assert settings.vip_networks[0].name == "demo"
     assert settings.shard_size is ShardSize.SMALL
+
+
+@pytest.mark.parametrize("host", ["c1", "10.1.1.5:8443", "[2001:db8::5]:443", "2001:db8::5", "http://127.0.0.1:9"])
+def test_the_controller_host_stays_as_written(host: str) -> None:
+    """Names, addresses of both families, ports and a scheme are accepted; the client makes the endpoint of it."""
+    assert load(None, REQUIRED | {"CTRL_IPADDRESS": host}).settings.controller.host == host

@@ -137,7 +137,11 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("not a number", {"pipeline": {"leaseTTL": float("nan")}}, "pipeline.leaseTTL: found a huge number; write"),
     ("no URL", {"pipeline": {"redisURL": "redis"}}, "pipeline.redisURL: found text; write redis://host:6379/0"),
     ("bad port", {"pipeline": {"redisURL": "redis://h:99999"}}, "pipeline.redisURL: found text; write redis://"),
-    ("controller URL", {"ControllerSettings": {"controllerHost": "https://c"}}, "found text that is not a host; write"),
+    (
+        "controller path",
+        {"ControllerSettings": {"controllerHost": "https://c/api"}},
+        "found text that is not a host; write",
+    ),
     ("name with a slash", {"AKOSettings": {"clusterName": "a/b"}}, "found 'a/b'; write a name of letters"),
     ("name with a line end", {"AKOSettings": {"clusterName": "a\nb"}}, "found 'a\\nb'; write a name of letters"),
     ("number as name", {"AKOSettings": {"clusterName": 7}}, "clusterName: found the number 7; write text in quotes"),

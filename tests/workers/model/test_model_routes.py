@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from shared.settings.model import IpFamily, ServiceType
@@ -129,6 +130,7 @@ NETWORKS = st.sampled_from([f"10.244.{n}.0/24" for n in range(4)] + [f"2001:db8:
 ADDRESSES = st.sampled_from(["10.50.0.1", "10.50.0.2", "2001:db8:50::1", "2001:db8:50::2"])
 
 
+@examples(deadline=None)
 @given(
     nodes=st.lists(st.tuples(st.lists(ADDRESSES, max_size=3), st.lists(NETWORKS, max_size=3)), max_size=4),
     family=st.sampled_from(IpFamily),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from shared.settings.model import IpFamily
@@ -78,11 +79,12 @@ def test_server_fields() -> None:
     }
 
 
+@examples(deadline=None)
 @given(data=st.data())
 def test_order_of_families_slices_and_endpoints_is_irrelevant(data: st.DataObject) -> None:
     """Any permutation of the same endpoints, over any slices, gives the very same servers."""
-    v4 = data.draw(st.permutations([f"10.244.{n}.1" for n in range(4)]))
-    v6 = data.draw(st.permutations([f"2001:db8::{n}" for n in range(4)]))
+    v4 = data.draw(st.permutations([f"10.244.{n}.1" for n in range(1, 5)]))
+    v6 = data.draw(st.permutations([f"2001:db8::{n}" for n in range(1, 5)]))
     cut = data.draw(st.integers(0, 4))
     slices = data.draw(
         st.permutations(
@@ -96,8 +98,8 @@ def test_order_of_families_slices_and_endpoints_is_irrelevant(data: st.DataObjec
     )
     families = data.draw(st.permutations(["IPv4", "IPv6"]))
     made = world(IpFamily.V4_V6, families=families, slices=slices)
-    expected = [f"10.244.{n}.1" for n in range(4)] + [f"2001:db8::{n}" for n in range(4)]
-    assert addresses(made) == [expected[0], *expected[1:]]
+    expected = [f"10.244.{n}.1" for n in range(1, 5)] + [f"2001:db8::{n}" for n in range(1, 5)]
+    assert addresses(made) == expected
     for family, texts in ((IpFamily.V4, expected[:4]), (IpFamily.V6, expected[4:])):
         assert addresses(world(family, families=families, slices=slices)) == texts
 

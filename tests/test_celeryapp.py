@@ -1,0 +1,54 @@
+"""The Celery configuration: what keeps a message a mere wake-up."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from shared.celeryapp import TASK, make_app, publish
+from shared.errors import StateUnavailable
+from shared.settings.model import ControllerSettings, PipelineSettings, Settings
+from tests.support import free_port
+
+
+def settings(url: str) -> Settings:
+    return Settings("c1", ControllerSettings("127.0.0.1"), (), pipeline=PipelineSettings(redis_url=url, concurrency=3))
+
+
+def test_the_configuration_is_what_the_design_lists() -> None:
+    """Acks early, prefetch 1, no results, JSON only, threads, and one visibility in all three places."""
+    conf = make_app(settings("redis://127.0.0.1:1/0")).conf
+    assert conf.task_acks_late is False
+    assert conf.worker_prefetch_multiplier == 1
+    assert conf.task_ignore_result is True
+    assert (conf.task_serializer, conf.accept_content) == ("json", ["json"])
+    assert (conf.worker_pool, conf.worker_concurrency) == ("threads", 3)
+    transport = conf.broker_transport_options
+    places = (transport, conf.result_backend_transport_options, {"visibility_timeout": conf.visibility_timeout})
+    assert [place["visibility_timeout"] for place in places] == [120, 120, 120]
+    assert (transport["unacked_restore_interval"], transport["unacked_restore_throttle"]) == (1, 1)
+    assert transport["socket_timeout"] == 5.0
+    assert conf.task_publish_retry is False
+    assert conf.broker_connection_max_retries is None
+
+
+def test_publishing_without_redis_is_bounded_and_typed() -> None:
+    """Without a Redis a publish ends with StateUnavailable well within five seconds."""
+    app = make_app(settings(f"redis://127.0.0.1:{free_port()}/0"))
+    began = time.monotonic()
+    with pytest.raises(StateUnavailable):
+        publish(app, ["host:a"], "test")
+    assert time.monotonic() - began < 5
+
+
+def test_a_message_can_be_read_in_flower(redis_url: str) -> None:
+    """A message names its keys, its cause and nothing else."""
+    app = make_app(settings(redis_url))
+    publish(app, ["host:a", "host:b"], "Ingress red/web changed", "w1")
+    with app.connection() as connection:
+        message = connection.SimpleQueue("work").get(block=True, timeout=5)
+    _, kwargs, _ = message.payload
+    message.ack()
+    assert message.headers["task"] == TASK
+    assert kwargs == {"keys": ["host:a", "host:b"], "cause": "Ingress red/web changed", "wake": "w1"}

@@ -1,0 +1,118 @@
+"""Properties of the model over many worlds: order means nothing, lists agree with objects, no bad object stops it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from tests.workers.model.world import (
+    AVI_CLASS,
+    World,
+    block,
+    endpoint_slice,
+    ingress,
+    node,
+    secret,
+    service,
+    settings,
+)
+
+HOST = "foo.example.com"
+
+
+def world(*manifests: dict[str, Any]) -> World:
+    return World(settings()).apply(AVI_CLASS, service(), endpoint_slice(["10.244.1.1"]), *manifests)
+
+
+TEXTS = st.sampled_from(["/", "/a", "/a/b", "/a_b", "/A", "", "nope", "/x" * 130])
+INGRESSES = st.lists(
+    st.builds(
+        ingress,
+        st.sampled_from(["one", "two", "three"]),
+        host=st.sampled_from([HOST, "bar.example.com", "out.side"]),
+        paths=st.lists(TEXTS, max_size=3),
+        tls=st.sampled_from([None, "foo-tls", "missing", ""]),
+        namespace=st.sampled_from(["red", "blue"]),
+        created=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
+        ingressClassName=st.sampled_from([None, "avi-lb", "nginx"]),
+    ),
+    max_size=4,
+)
+
+
+@examples(deadline=None)
+@given(manifests=INGRESSES, shuffled=st.randoms(use_true_random=False))
+def test_answers_do_not_depend_on_order_and_lists_agree_with_objects(manifests: list[Any], shuffled: Any) -> None:
+    """Any order of the same Ingresses gives the same objects; names are unique; a shard lists only what is built."""
+    made = world(secret(), *manifests)
+    objects, _, _ = made.everything()
+    names = [each.id for each in objects]
+    assert len(set(names)) == len(names)
+    built = {each.name for each in objects if each.type == "pool"}
+    for group in (each for each in objects if each.type == "poolgroup"):
+        for member in group.body.get("members", []):
+            assert member["pool_ref"].partition("name=")[2] in built
+    by_id = {f"{each['metadata']['namespace']}/{each['metadata']['name']}": each for each in manifests}
+    again = list(by_id.values())
+    shuffled.shuffle(again)
+    other = world(secret(), *again).everything()
+    assert sorted(names) == sorted(each.id for each in other[0])
+    assert {each.id: each.body for each in objects} == {each.id: each.body for each in other[0]}
+
+
+SLICE = endpoint_slice(["10.244.1.1"])
+SLICE["endpoints"][0]["nodeName"] = "n1"
+WORLD = [
+    AVI_CLASS,
+    {"kind": "Namespace", "metadata": {"name": "red", "annotations": {"ako.vmware.com/tenant-name": "a"}}},
+    service(families=["IPv4", "IPv6"]),
+    SLICE,
+    endpoint_slice(["2001:db8::1"], family="IPv6"),
+    secret(),
+    ingress(tls="foo-tls", paths=["/", "/a"]),
+    ingress("plain"),
+    node("n1", "10.50.0.1", "2001:db8:50::1", cidrs=["10.244.1.0/24"], **{"ako.vmware.com/pod-cidrs": "10.7.0.0/24"}),
+    block("b1", "n1", "10.244.1.0/26"),
+]
+ODD = st.sampled_from(
+    [None, True, 0, -1, 3.5, "", " ", "a b", "/", "\ud800", "é", [], [None], {}, {"name": {}}, "x" * 300]
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value inside a manifest, but for the identity of the object, which an API server ensures."""
+    inner: list[Any] = []
+    if isinstance(value, dict):
+        inner = [(key, each) for key, each in value.items() if key not in ("kind", "apiVersion")]
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    found = [] if not path or path[-1] in ("metadata", "namespace") or path == ("metadata", "name") else [path]
+    for key, each in inner:
+        found += places(each, (*path, key))
+    return found
+
+
+PLACES = [(number, path) for number, manifest in enumerate(WORLD) for path in places(manifest)]
+
+
+@pytest.mark.parametrize("cni", ["", "calico"])
+@examples(deadline=None)
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=3))
+def test_no_bad_object_stops_the_model(cni: str, changes: list[tuple[tuple[int, tuple[Any, ...]], Any]]) -> None:
+    """Whatever stands in some field of some object, every key has an answer."""
+    manifests = copy.deepcopy(WORLD)
+    for (number, path), odd in changes:
+        at: Any = manifests[number]
+        try:
+            for step in path[:-1]:
+                at = at[step]
+            at[path[-1]] = odd
+        except (KeyError, IndexError, TypeError):  # an earlier change took this place away
+            continue
+    made = World(settings(cni_plugin=cni)).apply(*manifests)
+    made.everything()
