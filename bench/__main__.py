@@ -28,7 +28,9 @@ def main() -> int:
             print(f"  {name:44} {value:10.1f}")
     if "cold" in parts:
         print("Cold sync (median of %d runs): seconds until all objects stand / until all statuses stand" % args.runs)
-        print("  hosts  latency  workers   objects  statuses   CPU s: avi-sim  kube-sim  redis  watcher  workers   RSS MB: watcher  worker")
+        print(
+            "  hosts  latency  workers   objects  statuses   CPU s: avi-sim  kube-sim  redis  watcher  workers   RSS MB: watcher  worker"
+        )
         for hosts in args.hosts:
             for latency in args.latencies:
                 for workers in args.workers:

@@ -16,46 +16,44 @@ from cli.stack import Stack
 
 
 class Measured:
-    """A running stack with a loaded world, and clients to look at both simulators."""
+    """A running stack with a loaded world, and ways to look at both simulators."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self.kube = stack.kube_client()
         self.http = requests.Session()
         self.http.trust_env = False
 
     def load(self, objects: list[dict[str, Any]]) -> None:
         """Puts objects into the cluster at once."""
-        self._control(self.stack.kube_url, "load", objects)
-
-    def _control(self, url: str, path: str, body: Any) -> None:
-        answer = self.http.post(f"{url}/simulator/{path}", json=body, timeout=60)
-        answer.raise_for_status()
-
-    def avi_control(self, path: str, body: Any) -> None:
-        """Turns a switch of the controller simulator."""
-        self._control(self.stack.avi_url, path, body)
+        self.stack.kube_control("load", objects)
 
     def audit(self) -> list[dict[str, Any]]:
         """Every call that the controller has answered."""
-        return self.http.get(f"{self.stack.avi_url}/simulator/audit", timeout=60).json()["calls"]
+        answer = self.http.get(f"{self.stack.avi_url}/simulator/audit", timeout=60)
+        calls: list[dict[str, Any]] = answer.json()["calls"]
+        return calls
 
     def clear_audit(self) -> None:
         """Forgets the calls so far."""
-        self.http.delete(f"{self.stack.avi_url}/simulator/audit", timeout=60).raise_for_status()
+        self.stack.avi_control("audit", method="DELETE")
 
     def writes(self) -> list[dict[str, Any]]:
         """The calls that wrote."""
-        return [call for call in self.audit() if call["method"] in ("POST", "PUT", "DELETE") and "/api/" in call["path"]]
+        return [
+            call for call in self.audit() if call["method"] in {"POST", "PUT", "DELETE"} and "/api/" in call["path"]
+        ]
 
-    def counts(self) -> dict[str, int]:
-        """How many objects of each type stand on the controller."""
-        return self.http.get(f"{self.stack.avi_url}/simulator/counts", timeout=60).json()
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Every object on the controller, by type."""
+        found: dict[str, dict[str, dict[str, Any]]] = self.stack.avi_control("dump")
+        return {type_: list(objects.values()) for type_, objects in found.items()}
 
     def statuses(self) -> int:
         """How many Ingresses carry an address."""
-        items = self.http.get(
-            f"{self.stack.kube_url}/apis/networking.k8s.io/v1/ingresses", headers=self.stack.kube_headers, timeout=60
-        ).json()["items"]
+        items = [
+            item for page in self.kube.pages("/apis/networking.k8s.io/v1/ingresses", limit=0) for item in page.items
+        ]
         return sum(1 for item in items if item.get("status", {}).get("loadBalancer", {}).get("ingress"))
 
 
@@ -77,12 +75,12 @@ def expected(hosts: int) -> dict[str, int]:
 
 def _complete(measured: Measured, hosts: int) -> bool:
     """Every host's objects stand, and every host is listed by its shared parent."""
-    counts = measured.counts()
-    if any(counts.get(type_, 0) < number for type_, number in expected(hosts).items()):
+    dump = measured.dump()
+    ours = {type_: [obj for obj in objects if obj["name"].startswith("bench--")] for type_, objects in dump.items()}
+    if any(len(ours.get(type_, [])) < number for type_, number in expected(hosts).items()):
         return False
-    dump = measured.http.get(f"{measured.stack.avi_url}/simulator/dump", timeout=60).json()
-    groups = [obj for obj in dump["poolgroup"] if "Shared-L7-" in obj["name"]]
-    vips = dump["vsvip"]
+    groups = [obj for obj in ours["poolgroup"] if "Shared-L7-" in obj["name"]]
+    vips = ours["vsvip"]
     members = sum(len(obj.get("members", [])) for obj in groups)
     fqdns = sum(len(obj.get("dns_info", [])) - 1 for obj in vips)
     return members == hosts // 2 and fqdns == hosts
@@ -90,12 +88,13 @@ def _complete(measured: Measured, hosts: int) -> bool:
 
 def cold(hosts: int, latency_ms: int, workers: int) -> dict[str, float]:
     """Cold sync: everything but the watcher is up, the world is in the cluster, then the watcher starts."""
-    with tempfile.TemporaryDirectory() as directory, Stack(
-        Path(directory), values=world.values(), workers=workers, watcher=False
-    ) as stack:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Stack(Path(directory), values=world.values(), workers=workers, watcher=False) as stack,
+    ):
         measured = Measured(stack)
         measured.load(world.world(hosts))
-        measured.avi_control("latency", {"ms": latency_ms})
+        stack.avi_control("latency", {"ms": latency_ms})
         before = _cpu(stack)
         began = time.time()
         stack.start_watcher()
@@ -108,9 +107,10 @@ def cold(hosts: int, latency_ms: int, workers: int) -> dict[str, float]:
 
 def latency(changes: int = 200, hosts: int = 300) -> dict[str, float]:
     """Milliseconds from an endpoint change to its PUT at the controller, one at a time and all at once."""
-    with tempfile.TemporaryDirectory() as directory, Stack(
-        Path(directory), values=world.values(), workers=2, watcher=False
-    ) as stack:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Stack(Path(directory), values=world.values(), workers=2, watcher=False) as stack,
+    ):
         measured = Measured(stack)
         measured.load(world.world(hosts))
         stack.start_watcher()
@@ -138,12 +138,8 @@ def _one_change(measured: Measured, number: int, change: int) -> float:
     measured.clear_audit()
     item = world.endpoint_slice(number, change)
     path = f"/apis/discovery.k8s.io/v1/namespaces/{world.NAMESPACE}/endpointslices/{item['metadata']['name']}"
-    headers = {**measured.stack.kube_headers, "Content-Type": "application/merge-patch+json"}
     began = time.time()
-    answer = measured.http.patch(
-        measured.stack.kube_url + path, json={"endpoints": item["endpoints"]}, headers=headers, timeout=10
-    )
-    answer.raise_for_status()
+    measured.kube.patch(path, {"endpoints": item["endpoints"]})
     _until(lambda: any(call["method"] == "PUT" for call in measured.writes()), 30, 0.002)
     (put,) = [call for call in measured.writes() if call["method"] == "PUT"]
     return (put["t"] - began) * 1000
@@ -161,16 +157,17 @@ def _burst(measured: Measured, hosts: int) -> float:
 def _cpu(stack: Stack) -> dict[str, float]:
     """CPU seconds so far, by role."""
     totals: dict[str, float] = {"avi": 0, "kube": 0, "redis": 0, "watcher": 0, "workers": 0}
-    for role, pid in stack.roles():
-        times = psutil.Process(pid).cpu_times()
-        totals["workers" if role == "worker" else role] += times.user + times.system
+    for name, child in stack.processes().items():
+        times = psutil.Process(child.pid).cpu_times()
+        totals["workers" if name.startswith("worker") else name] += times.user + times.system
     return totals
 
 
 def _memory(stack: Stack) -> dict[str, float]:
     """Resident megabytes of the watcher and of the largest worker."""
     sizes: dict[str, list[float]] = {"watcher": [], "worker": []}
-    for role, pid in stack.roles():
+    for name, child in stack.processes().items():
+        role = name.partition("-")[0]
         if role in sizes:
-            sizes[role].append(psutil.Process(pid).memory_info().rss / 1e6)
+            sizes[role].append(psutil.Process(child.pid).memory_info().rss / 1e6)
     return {"watcher_rss": max(sizes["watcher"]), "worker_rss": max(sizes["worker"])}

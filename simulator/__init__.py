@@ -1,0 +1,1 @@
+"""An Avi Controller and a Kubernetes API server to develop and test against."""

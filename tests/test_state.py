@@ -40,6 +40,7 @@ class World:
 
     def open(self) -> World:
         self.mirror.complete(self.epoch)
+        self.state.redis.hset(self.state.key("meta"), "facts_digest", "f")
         claim = self.claim("resync")
         self.ledger.close_census(claim, self.ledger.now(), [])
         self.work.finish(claim, "done")

@@ -1,0 +1,1 @@
+"""The workers: claim a key, compute what should stand, write the difference."""

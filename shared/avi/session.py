@@ -1,7 +1,7 @@
 """The session with the controller: one login for the whole process, one connection for each thread.
 
 The login lives in a `_Ticket`, an immutable value with a generation number. A call takes the current ticket along; if
-the controller refuses it (401, or 419 of older releases), the thread asks for a ticket newer than the one it used.
+the controller refuses it (401, 419, or 403 for its CSRF token), the thread asks for a newer one than that it used.
 Only the first to ask logs in; the others wait for it and share its ticket, or its failure, so that a controller that is
 down is not asked by every thread in turn. The refused call, which changed nothing, is then repeated once.
 
@@ -34,7 +34,6 @@ OnCall = Callable[[str, str, int, float], None]
 
 _FIRST_PAUSE = 2.0  # seconds without login attempts after a refusal; doubled by each further one
 _LONGEST_PAUSE = 60.0
-_EXPIRED = (401, 419)
 _CSRF = "csrftoken"
 
 
@@ -96,17 +95,17 @@ class AviSession:
         self._login_lock = threading.Lock()  # held by the one thread that logs in
 
     def send(self, call: Call) -> Answer:
-        """The answer to the call, whatever its status but 401 and 419.
+        """The answer to the call, whatever it says but that the session has expired.
 
         Raises AviUnreachable, and AviAuthError when the credentials, or the ticket of a new login, are refused; also
         AviBusy and AviUnavailable when the controller says so to the login.
         """
         ticket = self._ticket or self._login(0)
         answer = self._exchange(call, ticket)
-        if answer.status in _EXPIRED:
+        if _expired(answer):
             ticket = self._login(ticket.generation)
             answer = self._exchange(call, ticket)
-            if answer.status in _EXPIRED:
+            if _expired(answer):
                 if self._ticket is not None and self._ticket.generation == ticket.generation:
                     self._hold()
                 text = f"refused ({answer.status}) although the login had just succeeded"
@@ -231,6 +230,11 @@ class AviSession:
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._refusals, 10))
             self._refusals += 1
             self._no_login_before = self._clock() + pause
+
+
+def _expired(answer: Answer) -> bool:
+    """Whether the session is no longer good: unknown, ended, or its CSRF token is not the one of the cookie."""
+    return answer.status in {401, 419} or (answer.status == 403 and b"CSRF" in answer.body)
 
 
 def _credentials_refused(action: str, status: int = 401) -> AviAuthError:

@@ -4,16 +4,19 @@
 local token, worker, lease, digest = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now, inc = now_us(), incarnation()
 if not inc then return {} end
-local meta = call('HMGET', META, 'mirror_complete', 'ledger_complete', 'digest', 'breaker', 'probe_at')
+local meta = call('HMGET', META, 'mirror_complete', 'ledger_complete', 'digest', 'breaker', 'probe_at', 'facts_digest')
 if meta[3] ~= digest then return {} end
 local open_gate = meta[1] == '1' and meta[2] == '1'
 local broken = tonumber(meta[4] or '0') > 0
 
+local probing = not broken or now >= tonumber(meta[5] or '0')
+
 local function allowed(key)
-  if is_control(key) then return key ~= 'resync' or (meta[1] == '1' and (not broken or now >= tonumber(meta[5] or '0'))) end
+  if key == 'resync' then return meta[1] == '1' and probing end
+  -- Expanding a wide change needs the facts of a census, but not the controller.
+  if is_control(key) then return meta[6] end
   if not open_gate then return false end
-  if not broken or string.sub(key, 1, 7) == 'status:' then return true end
-  return now >= tonumber(meta[5] or '0')
+  return probing or string.sub(key, 1, 7) == 'status:'
 end
 
 local function take(key)

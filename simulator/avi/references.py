@@ -37,7 +37,8 @@ def stored(rest_type: str, uuid: str) -> str:
 @lru_cache(maxsize=16384)
 def parse(text: str) -> Reference | None:
     """`/api/pool/?name=N`, `/api/pool?name=N`, `/api/pool/<uuid>`, each also as a full URL and with `#name` after a
-    uuid. A name may be percent-encoded or raw. None when the text is no reference."""
+    uuid. A name may be percent-encoded or raw. None when the text is no reference.
+    """
     found = _SPELLING.fullmatch(text)
     if found is None:
         return None

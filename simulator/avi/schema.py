@@ -68,16 +68,16 @@ _WIDTHS = {
     "int64": (-(2**63), 2**63 - 1),
     "uint64": (0, 2**64 - 1),
 }
-_PYTHON = {"string": str, "bool": bool}
 
 Resolve = Callable[[str, str, str], str]  # (type, text, path of the field) -> the stored form of the reference
 
 
 @dataclass(slots=True)
 class Field:
-    """One field of a struct. `check` is set for scalars, `struct` for messages, `ref` for references."""
+    """One field of a struct: `struct` is set for messages, `ref` for references, `accepts` is the check of a scalar."""
 
     kind: str
+    accepts: Callable[[Any], bool]
     repeated: bool
     enum: tuple[str, ...] | None
     ref: str | None
@@ -104,7 +104,7 @@ class Schema:
             for field in struct.fields.values():
                 field.struct = self.structs.get(field.kind)
         self.roots = {rest: self.structs[name] for rest, name in raw["roots"].items()}
-        children = Field("string", repeated=True, enum=None, ref=None)
+        children = Field("string", _CHECKS["string"], repeated=True, enum=None, ref=None)
         self.structs["VirtualService"].fields["vh_child_vs_uuid"] = children
 
     def label(self, rest_type: str) -> str:
@@ -113,26 +113,40 @@ class Schema:
         return struct.name if struct else rest_type
 
     def ingest(self, rest_type: str, body: Any, resolve: Resolve, *, partial: bool = False) -> dict[str, Any]:
-        """The object as it is stored, without its read-only fields. `partial` asks for nothing and fills in nothing at
-        the top (PATCH). Raises ApiError 400, and whatever `resolve` raises."""
+        """The object as it is stored, without its read-only fields.
+
+        `partial` asks for nothing and fills in nothing: the parts of a PATCH. Raises ApiError 400, and whatever
+        `resolve` raises.
+        """
         struct = self.roots[rest_type]
         if not isinstance(body, dict):
             raise ApiError(400, f"The body is not a JSON object: a {struct.name} is expected")
-        return _message(struct, body, resolve, "", partial=partial)
+        out = _message(struct, body, resolve, "", partial)
+        for name in READ_ONLY:
+            out.pop(name, None)
+        return out
+
+
+def _never(_: Any) -> bool:
+    return False
 
 
 def _struct(name: str, raw: dict[str, Any]) -> Struct:
     fields = {
-        field: Field(spec["t"], bool(spec.get("r")), tuple(spec["e"]) if "e" in spec else None, spec.get("ref"))
+        field: Field(
+            spec["t"],
+            _CHECKS.get(spec["t"], _never),
+            bool(spec.get("r")),
+            tuple(spec["e"]) if "e" in spec else None,
+            spec.get("ref"),
+        )
         for field, spec in raw.items()
     }
     required = tuple(field for field, spec in raw.items() if spec.get("q"))
     return Struct(name, fields, required, DEFAULTS.get(name, {}))
 
 
-def _message(
-    struct: Struct, body: dict[str, Any], resolve: Resolve, path: str, *, partial: bool = False
-) -> dict[str, Any]:
+def _message(struct: Struct, body: dict[str, Any], resolve: Resolve, path: str, partial: bool) -> dict[str, Any]:
     out = {} if partial else struct.defaults.copy()
     fields = struct.fields
     for name, value in body.items():
@@ -146,40 +160,42 @@ def _message(
                 raise _wrong(path + name, value, f"list of {field.kind}")
             if value:
                 where = path + name
-                out[name] = [_value(field, item, resolve, f"{where}[{n}]") for n, item in enumerate(value)]
+                out[name] = [_value(field, item, resolve, f"{where}[{n}]", partial) for n, item in enumerate(value)]
         elif field.ref is None or value != "":
-            out[name] = _value(field, value, resolve, path + name)
+            out[name] = _value(field, value, resolve, path + name, partial)
     if not partial:
         for name in struct.required:
             if name not in out:
                 raise ApiError(400, f"{path}{name}: this field is required")
-    if not path:
-        for name in READ_ONLY:
-            out.pop(name, None)
     return out
 
 
-def _value(field: Field, value: Any, resolve: Resolve, path: str) -> Any:
+def _value(field: Field, value: Any, resolve: Resolve, path: str, partial: bool) -> Any:
     if field.struct is not None:
         if type(value) is not dict:
             raise _wrong(path, value, field.kind)
-        return _message(field.struct, value, resolve, path + ".")
-    expected = _PYTHON.get(field.kind)
-    if expected is not None:
-        if type(value) is not expected:
-            raise _wrong(path, value, field.kind)
-        if field.ref is not None:
-            return resolve(field.ref, value, path)
-        if field.enum is not None and value not in field.enum:
-            raise ApiError(400, f"{path}: {value!r} is not one of the enum options {list(field.enum)}")
-        return value
-    width = _WIDTHS.get(field.kind)
-    if width is None:
-        if type(value) not in {int, float}:
-            raise _wrong(path, value, field.kind)
-    elif type(value) is not int or not width[0] <= value <= width[1]:
+        return _message(field.struct, value, resolve, path + ".", partial)
+    if not field.accepts(value):
         raise _wrong(path, value, field.kind)
+    if field.ref is not None:
+        return resolve(field.ref, value, path)
+    if field.enum is not None and value not in field.enum:
+        raise ApiError(400, f"{path}: {value!r} is not one of the enum options {list(field.enum)}")
     return value
+
+
+def _number_check(kind: str) -> Callable[[Any], bool]:
+    if kind in _WIDTHS:
+        low, high = _WIDTHS[kind]
+        return lambda value: type(value) is int and low <= value <= high
+    return lambda value: type(value) in {int, float}
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: type(value) is str,
+    "bool": lambda value: type(value) is bool,
+    **{kind: _number_check(kind) for kind in (*_WIDTHS, "float64", "float32", "double", "float")},
+}
 
 
 def _wrong(path: str, value: Any, kind: str) -> ApiError:

@@ -1,8 +1,8 @@
 """All objects with their indexes: by uuid, type, name, creator, and who refers to whom.
 
-Every question that a call asks is a dict lookup; only a list without a filter walks the objects of its type. Bodies hold
-references in their stored form (see `references`); the JSON text of an object is kept until it changes, once without and
-once with the names of the objects it refers to.
+Every question that a call asks is a dict lookup; only a list without a filter walks the objects of its type. Bodies
+hold references in their stored form (see `references`); the JSON text of an object is kept until it changes, once
+without and once with the names of the objects it refers to.
 """
 
 from __future__ import annotations
@@ -70,22 +70,36 @@ class Store:
         """Adds an object."""
         self.records[record.uuid] = record
         self.by_type.setdefault(record.type, {})[record.uuid] = record
-        self._index(record)
+        self._add_name(record)
+        self._add_creator(record)
+        for target in record.refs:
+            self._referrers.setdefault(target, {})[record.uuid] = None
 
     def replace(self, record: Record, body: dict[str, Any], refs: dict[str, None]) -> None:
-        """Gives an object a new body; its tenant and cloud stay."""
-        renamed = body.get("name") != record.body.get("name")
-        self._unindex(record)
+        """Gives an object a new body; its tenant and cloud stay, and so does its place in every list."""
+        old_name, old_creator, old_refs = record.name, record.body.get("created_by"), record.refs
         record.body, record.refs = body, refs
         record.forget_text()
-        self._index(record)
-        if renamed:
+        if record.name != old_name:
+            self._drop_name(record, old_name)
+            self._add_name(record)
             for referrer in self.referrers(record.uuid):
                 referrer.named = None
+        if body.get("created_by") != old_creator:
+            self._drop_creator(record, old_creator)
+            self._add_creator(record)
+        for gone in old_refs.keys() - refs.keys():
+            del self._referrers[gone][record.uuid]
+        for new in refs.keys() - old_refs.keys():
+            self._referrers.setdefault(new, {})[record.uuid] = None
 
     def remove(self, record: Record) -> None:
         """Takes an object away."""
-        self._unindex(record)
+        self._drop_name(record, record.name)
+        self._drop_creator(record, record.body.get("created_by"))
+        for target in record.refs:
+            del self._referrers[target][record.uuid]
+        self._referrers.pop(record.uuid, None)
         del self.records[record.uuid]
         del self.by_type[record.type][record.uuid]
 
@@ -123,23 +137,17 @@ class Store:
         target = self.records.get(match[1].decode())
         return match[0] if target is None else match[0][:-1] + b"#" + orjson.dumps(target.name)[1:]
 
-    def _index(self, record: Record) -> None:
-        place = (record.tenant, record.cloud)
-        self._by_name.setdefault((record.type, record.name), {})[place] = record
+    def _add_name(self, record: Record) -> None:
+        self._by_name.setdefault((record.type, record.name), {})[(record.tenant, record.cloud)] = record
+
+    def _drop_name(self, record: Record, name: str) -> None:
+        del self._by_name[(record.type, name)][(record.tenant, record.cloud)]
+
+    def _add_creator(self, record: Record) -> None:
         creator = record.body.get("created_by")
         if creator:
             self._by_creator.setdefault((record.type, creator), {})[record.uuid] = record
-        for target in record.refs:
-            self._referrers.setdefault(target, {})[record.uuid] = None
 
-    def _unindex(self, record: Record) -> None:
-        key = (record.type, record.name)
-        same_name = self._by_name[key]
-        del same_name[(record.tenant, record.cloud)]
-        if not same_name:
-            del self._by_name[key]
-        creator = record.body.get("created_by")
+    def _drop_creator(self, record: Record, creator: str | None) -> None:
         if creator:
             del self._by_creator[(record.type, creator)][record.uuid]
-        for target in record.refs:
-            del self._referrers[target][record.uuid]

@@ -165,6 +165,21 @@ def test_a_flushed_redis_is_filled_again(cluster: Cluster, redis_url: str) -> No
         wait_for(lambda: "n3" in one.ids("Node"))
 
 
+def test_no_epoch_without_a_sure_lease(cluster: Cluster, redis_url: str) -> None:
+    """A leader that cannot confirm its lease begins no new epoch: it may be the other watcher that ended the old one."""
+    with running(cluster, redis_url) as start:
+        one = start("one")
+        wait_for(lambda: one.complete)
+        cluster.refuse_leases = 500
+        wait_for(lambda: one.lease.error)
+        other = Mirror(one.state).begin(SETTINGS.digest())
+        wait_for(lambda: not one.watcher.status()["leading"])
+        time.sleep(1.5)
+        assert Mirror(one.state).check(other)
+        cluster.refuse_leases = 0
+        wait_for(lambda: one.complete)
+
+
 def test_takeover_and_return(cluster: Cluster, redis_url: str) -> None:
     """When the leader ends, the standby leads within a second or two; until then it writes nothing."""
     with running(cluster, redis_url) as start:

@@ -144,11 +144,12 @@ class Cluster:
         exchange.reply(200, {"kind": "XList", "metadata": metadata, "items": items[start : start + limit]})
 
     def _watch(self, exchange: Exchange, path: str, version: int) -> None:
-        if version < self.oldest:
+        with self.lock:  # before the client can know that the watch is open
+            sent, cut, gone = 0, self.cut, version < self.oldest
+        if gone:
             exchange.reply(410, {"message": "too old resource version"})
             return
         exchange.open_stream()
-        sent, cut = 0, self.cut
         while not exchange.server.released.is_set():
             with self.lock:
                 todo = self.history[sent:]

@@ -78,17 +78,17 @@ def only_session(wanted: Callable[[], str], status: int = 401) -> Any:
     def answer(request: Request) -> Any:
         if request.cookies.get("avi-sessionid") == wanted():
             return 200, {"name": "n"}
-        return status, {"error": "not authenticated"}
+        return status, {"error": "CSRF Failed"}
 
     return answer
 
 
-@pytest.mark.parametrize("status", [401, 419])
+@pytest.mark.parametrize("status", [401, 419, 403])
 @pytest.mark.parametrize("call", [GET, POST])
 def test_an_expired_session_is_renewed_once(
     controller: Controller, session: AviSession, status: int, call: Call
 ) -> None:
-    """A call refused with 401 or 419 is repeated once with the session of a new login, a POST too."""
+    """A call refused with 401, 419 or for its CSRF token is repeated once after a new login, a POST too."""
     numbered_logins(controller)
     controller.answer = only_session(lambda: "session-2", status)
     assert session.send(call).status == 200

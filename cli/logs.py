@@ -1,0 +1,33 @@
+"""One log format for every process: time, level, logger, thread, sentence; to standard error, one line per record.
+
+Celery's own account of every task is kept for level DEBUG: our runs say themselves what they did, and Flower shows the
+tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from shared.settings.model import Settings
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s [%(threadName)s] %(message)s"
+_TALKATIVE = ("celery.worker.strategy", "celery.app.trace", "celery.pool", "kombu", "amqp", "urllib3", "asyncio")
+
+
+def set_up(settings: Settings, level: str | None = None) -> None:
+    """Sends all logging to standard error; `level` wins over the settings' log level."""
+    chosen = level or settings.pipeline.log_level
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(level=chosen, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    if chosen != "DEBUG":
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def leave_alone(**_: Any) -> None:
+    """A receiver of Celery's `setup_logging` signal: with one connected, Celery configures no logging of its own."""

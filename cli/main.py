@@ -1,0 +1,139 @@
+"""The `ako` command: `build_parser` says what can be asked, `main` does it and turns errors into sentences.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage (argparse). A mistake in the settings is one line `path: text` per problem;
+no error of ours ends in a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from cli import dev, services
+from cli.logs import LEVELS
+from shared.errors import AkoError, SettingsError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; each command's function is in `run`."""
+    parser = argparse.ArgumentParser(
+        prog="ako", description="Keeps VMware Avi load balancers in step with Kubernetes.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_watcher(commands)
+    _add_worker(commands)
+    _add_flower(commands)
+    _add_dev(commands)
+    version = commands.add_parser("version", help="print the version", allow_abbrev=False)
+    version.set_defaults(run=_version)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    options = build_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except SettingsError as error:
+        for path, text in error.problems:
+            print(f"{path}: {text}", file=sys.stderr)
+    except AkoError as error:
+        print(f"ako: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("ako: interrupted", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`ako dev | head`). The interpreter must not complain on exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _add_watcher(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("watcher", help="follow Kubernetes and hand out work", allow_abbrev=False)
+    _add_common(parser)
+    parser.add_argument("--context", help="context of the kubeconfig (default: the current one)")
+    parser.add_argument("--single", action="store_true", help="the only watcher: lead at once, without a Lease")
+    parser.add_argument(
+        "--allow-mass-delete", action="store_true", help="do not hold back when a list lacks many objects"
+    )
+    parser.set_defaults(run=services.watcher)
+
+
+def _add_worker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("worker", help="do the work; start as many as you like", allow_abbrev=False)
+    _add_common(parser)
+    parser.add_argument("--concurrency", type=_positive, metavar="N", help="threads (default: pipeline.concurrency)")
+    parser.set_defaults(run=services.worker)
+
+
+def _add_flower(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("flower", help="Celery's web page: workers and tasks", allow_abbrev=False)
+    _add_common(parser)
+    parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=0, help="port to listen on (default: a free one)")
+    parser.add_argument("--ready-file", metavar="FILE", help="write the URL as JSON to FILE once listening")
+    parser.set_defaults(run=services.flower)
+
+
+def _add_dev(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "dev",
+        help="the whole pipeline on this machine, with simulators",
+        description="Starts Redis, an API server emulator, an Avi Controller simulator, watcher, workers and Flower; "
+        "loads the example, shows what stands on the controller and follows changes of the manifests until Ctrl-C.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--once", action="store_true", help="end when everything stands (exit 0) or at the timeout (1)")
+    parser.add_argument("--timeout", type=_seconds, default=90.0, metavar="SECONDS", help="default: %(default)g")
+    parser.add_argument("--workers", type=_positive, default=2, metavar="N", help="processes (default: %(default)d)")
+    parser.add_argument("--examples", metavar="DIR", help="folder with values.yaml and manifests/")
+    parser.add_argument("--values", metavar="FILE", help="settings (default: values.yaml of the example)")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="use this cluster instead of the emulator")
+    parser.add_argument("--apply", action="store_true", help="with --kubeconfig: apply the example's manifests there")
+    parser.add_argument(
+        "--controller",
+        metavar="HOST",
+        help="use this Avi Controller instead of the simulator; credentials by CTRL_USERNAME, CTRL_PASSWORD, ...",
+    )
+    parser.add_argument("--directory", metavar="DIR", help="for logs and data, which stay (default: a temporary one)")
+    parser.set_defaults(run=dev.run)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config, the pod's account")
+    parser.add_argument("--log-level", choices=LEVELS, help="default: AKOSettings.logLevel")
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"ako-celery {importlib.metadata.version('ako-celery')}")
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535; 0: a free one)")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

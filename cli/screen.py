@@ -1,0 +1,42 @@
+"""Where `ako dev` talks to people: lines that stay, and one line of progress that is rewritten on a terminal.
+
+Where the output is no terminal (a log of a CI run), progress is an ordinary line, at most every few seconds and only
+when it says something new.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+_QUIET_SECONDS = 2.0
+_CLEAR = "\r\x1b[2K"
+
+
+class Screen:
+    """Writes to one stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._tty = stream.isatty()
+        self._showing = False
+        self._last = ""
+        self._last_at = -_QUIET_SECONDS
+
+    def say(self, text: str) -> None:
+        """A text that stays."""
+        self._write((_CLEAR if self._showing else "") + text + "\n")
+        self._showing = False
+
+    def progress(self, text: str) -> None:
+        """What goes on right now."""
+        if self._tty:
+            self._write(_CLEAR + text)
+            self._showing = True
+        elif text != self._last and time.monotonic() >= self._last_at + _QUIET_SECONDS:
+            self._write(text + "\n")
+            self._last, self._last_at = text, time.monotonic()
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

@@ -1,0 +1,196 @@
+"""What should stand on the controller, worked out from Kubernetes objects on a road of its own.
+
+The demo's promise is checked with this, so it shares nothing with the model that builds the objects: it knows only what
+an Ingress, a Service and its EndpointSlices, the nodes and the settings promise to the outside: addresses of which
+families, which servers behind which path, which routes. It is meant for well-formed objects: what is malformed is
+simply not expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.addresses import Address, AddressError, Network, parse_address, parse_network
+from shared.errors import KubeNotFound
+from shared.kinds import kinds_for
+from shared.kube import KubeClient
+from shared.settings.model import ServiceType, Settings
+
+Objects = Mapping[str, list[dict[str, Any]]]
+"""Kubernetes objects by kind."""
+
+_CONTROLLER = "ako.vmware.com/avi-lb"
+_DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
+_SERVICE_LABEL = "kubernetes.io/service-name"
+_CALICO = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+_FAMILIES = {"IPv4": 4, "IPv6": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class WantedHost:
+    """One host: the servers that get requests, by path, and the Ingresses (`ns/name`) whose status names the host."""
+
+    name: str
+    tls: bool
+    paths: Mapping[str, frozenset[Address]]
+    ingresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All that should stand: hosts by name, what Ingress statuses say, and routes (prefix → addresses of its node)."""
+
+    hosts: Mapping[str, WantedHost]
+    statuses: Mapping[str, list[dict[str, Any]]]
+    routes: Mapping[Network, frozenset[Address]]
+
+
+def read_cluster(kube: KubeClient, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """The objects of every kind that matters here, as they are now. Raises KubeError."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind in kinds_for(settings):
+        if kind.name in {"Secret", "Namespace"}:
+            continue
+        try:
+            pages = list(kube.pages(f"{kind.path}/{kind.resource}"))
+        except KubeNotFound:
+            if not kind.optional:
+                raise
+            pages = []
+        found[kind.name] = [item for page in pages for item in page.items]
+    return found
+
+
+def by_kind(bodies: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Manifests as `Objects`."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for body in bodies:
+        found.setdefault(str(body["kind"]), []).append(body)
+    return found
+
+
+def wanted(objects: Objects, settings: Settings) -> Wanted:
+    """What these objects ask for."""
+    hosts: dict[str, WantedHost] = {}
+    statuses: dict[str, list[dict[str, Any]]] = {}
+    ours = [ingress for ingress in objects.get("Ingress", ()) if _is_ours(ingress, objects)]
+    for ingress in ours:
+        status = ingress.get("status") or {}
+        statuses[_id(ingress)] = list((status.get("loadBalancer") or {}).get("ingress") or ())
+        secure = {host for row in ingress["spec"].get("tls") or () for host in row.get("hosts") or ()}
+        for rule in ingress["spec"].get("rules") or ():
+            if host := rule.get("host"):
+                servers = _paths(ingress, rule, objects, settings)
+                hosts[host] = _joined(hosts.get(host), host, host in secure, servers, _id(ingress))
+    return Wanted(hosts, statuses, _routes(objects, settings))
+
+
+def _joined(
+    known: WantedHost | None, host: str, tls: bool, paths: dict[str, frozenset[Address]], ingress: str
+) -> WantedHost:
+    if known is None:
+        return WantedHost(host, tls, paths, (ingress,))
+    # Several Ingresses may share a host, even a path; the host is secure when one of them says so.
+    ingresses = tuple(dict.fromkeys((*known.ingresses, ingress)))
+    return WantedHost(host, known.tls or tls, {**paths, **known.paths}, ingresses)
+
+
+def _is_ours(ingress: dict[str, Any], objects: Objects) -> bool:
+    name = ingress["spec"].get("ingressClassName")
+    for each in objects.get("IngressClass", ()):
+        if (each.get("spec") or {}).get("controller") != _CONTROLLER:
+            continue
+        annotations = each["metadata"].get("annotations") or {}
+        if each["metadata"]["name"] == name or (name is None and annotations.get(_DEFAULT_CLASS) == "true"):
+            return True
+    return False
+
+
+def _paths(
+    ingress: dict[str, Any], rule: dict[str, Any], objects: Objects, settings: Settings
+) -> dict[str, frozenset[Address]]:
+    found = {}
+    for row in (rule.get("http") or {}).get("paths") or ():
+        service = (row.get("backend") or {}).get("service")
+        if service:
+            namespace = ingress["metadata"].get("namespace", "default")
+            found[str(row.get("path") or "/")] = _servers(namespace, service["name"], objects, settings)
+    return found
+
+
+def _servers(namespace: str, service: str, objects: Objects, settings: Settings) -> frozenset[Address]:
+    """The ready endpoints of a Service in the families that the settings use and the Service has."""
+    families = _service_families(namespace, service, objects) & _server_families(settings)
+    found = set()
+    for each in objects.get("EndpointSlice", ()):
+        labels = each["metadata"].get("labels") or {}
+        family = _FAMILIES.get(str(each.get("addressType")))
+        if _id(each) == f"{namespace}/{each['metadata']['name']}" and labels.get(_SERVICE_LABEL) == service:
+            for endpoint in each.get("endpoints") or ():
+                conditions = endpoint.get("conditions") or {}
+                if family in families and conditions.get("ready") and not conditions.get("terminating"):
+                    found |= _addresses((endpoint.get("addresses") or [])[:1])
+    return frozenset(found)
+
+
+def _service_families(namespace: str, name: str, objects: Objects) -> set[int]:
+    for each in objects.get("Service", ()):
+        if _id(each) == f"{namespace}/{name}":
+            return {_FAMILIES[family] for family in each["spec"].get("ipFamilies") or ["IPv4"]}
+    return set()
+
+
+def _server_families(settings: Settings) -> set[int]:
+    return ({4} if settings.ip_family.v4 else set()) | ({6} if settings.ip_family.v6 else set())
+
+
+def _routes(objects: Objects, settings: Settings) -> dict[Network, frozenset[Address]]:
+    """The pod networks that must be routed. Networks of nodes that have no address of the family are not expected."""
+    if settings.disable_static_routes or settings.service_type is not ServiceType.CLUSTER_IP:
+        return {}
+    families = _server_families(settings)
+    nodes = {node["metadata"]["name"]: node for node in objects.get("Node", ())}
+    if settings.cni_plugin == "calico":
+        blocks = [each["spec"] for each in objects.get("BlockAffinity", ())]
+        pairs = [(spec["cidr"], spec["node"]) for spec in blocks if str(spec.get("deleted")).lower() != "true"]
+    elif settings.cni_plugin in {"", "antrea"}:
+        pairs = [(cidr, name) for name, node in nodes.items() for cidr in _pod_cidrs(node)]
+    else:
+        return {}
+    found: dict[Network, frozenset[Address]] = {}
+    for text, name in pairs:
+        network = parse_network(text)
+        hops = {hop for hop in _node_addresses(nodes.get(name)) if hop.version == network.version}
+        if network.version in families and hops:
+            found[network] = frozenset(hops)
+    return found
+
+
+def _pod_cidrs(node: dict[str, Any]) -> list[str]:
+    spec = node.get("spec") or {}
+    return spec.get("podCIDRs") or [cidr for cidr in (spec.get("podCIDR"),) if cidr]
+
+
+def _node_addresses(node: dict[str, Any] | None) -> set[Address]:
+    if node is None:
+        return set()
+    rows = (node.get("status") or {}).get("addresses") or ()
+    annotations = node["metadata"].get("annotations") or {}
+    texts = [row["address"] for row in rows if row.get("type") == "InternalIP"]
+    return _addresses(texts + [str(annotations[name]).partition("/")[0] for name in _CALICO if name in annotations])
+
+
+def _addresses(texts: Iterable[str]) -> set[Address]:
+    found = set()
+    for text in texts:
+        try:
+            found.add(parse_address(text))
+        except AddressError:
+            continue  # the pipeline says so in an Event; here it is just not expected
+    return found
+
+
+def _id(obj: dict[str, Any]) -> str:
+    return f"{obj['metadata'].get('namespace', 'default')}/{obj['metadata']['name']}"

@@ -1,0 +1,68 @@
+"""A site that ran AKO: its objects stand on the controller, its manifests in the cluster, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.scene import Scene
+from tests.support import wait_for
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+CASES = ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico"]
+
+
+def values_of(case: str) -> dict[str, Any]:
+    """The case's environment as values.yaml."""
+    environ = dict(line.split("=", 1) for line in (GOLDEN / case / "values.env").read_text().splitlines() if line)
+    return {
+        "AKOSettings": {
+            "clusterName": "peer",
+            "cniPlugin": environ["CNI_PLUGIN"],
+            "ipFamily": environ["IP_FAMILY"],
+        },
+        "NetworkSettings": {
+            "vipNetworkList": json.loads(environ["VIP_NETWORK_LIST"]),
+            "nodeNetworkList": json.loads(environ["NODE_NETWORK_LIST"]),
+        },
+        "pipeline": {"leaseTTL": 3},
+    }
+
+
+def the_rest_of_the_cluster() -> list[dict[str, Any]]:
+    """What stood in the recorded cluster beside the manifests: the default IngressClass."""
+    return [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": {"name": "avi-lb", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+            "spec": {"controller": "ako.vmware.com/avi-lb"},
+        }
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_objects_of_ako_are_taken_over_without_a_write(case: str, tmp_path: Path) -> None:
+    """With AKO's objects standing, every key runs and the controller sees no write (SE group and routes included)."""
+    folder = GOLDEN / case
+    with Scene(tmp_path, values_of(case), cluster="peer", watcher=False) as scene:
+        scene.avi_load(json.loads((folder / "avi.json").read_text()))
+        scene.load([*the_rest_of_the_cluster(), *yaml.safe_load_all((folder / "manifests.yaml").read_text())])
+        ingresses = [
+            obj for obj in yaml.safe_load_all((folder / "manifests.yaml").read_text()) if obj["kind"] == "Ingress"
+        ]
+        scene.forget_audit()
+        scene.stack.start_watcher()
+        wait_for(lambda: len(scene.state.hash("rows")) == len(ingresses), seconds=30, what="every host having run")
+        wait_for(scene.quiet, seconds=30, what="quiet")
+        assert [write for write in scene.writes() if write[1] != "/login"] == []
+        expected = json.loads((folder / "k8s-status.json").read_text())
+        for ingress in ingresses:
+            name = ingress["metadata"]["name"]
+            wanted = expected[f"ingress/red/{name}"]["status"]["loadBalancer"]["ingress"]
+            got = wait_for(lambda name=name: scene.ingress_status("red", name), what=f"the status of {name}")  # type: ignore[misc]
+            assert [row["hostname"] for row in got] == [row["hostname"] for row in wanted]
