@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -47,21 +47,24 @@ def run(options: argparse.Namespace) -> int:
     load(str(values), {"CTRL_IPADDRESS": "127.0.0.1"})  # mistakes in the file, before anything is started
     if options.kubeconfig is not None:
         KubeClient.from_config(options.kubeconfig)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
-    with _directory(options.directory) as directory:
-        stack = Stack(
-            directory,
-            values,
-            workers=options.workers,
-            flower=True,
-            tls=True,
-            env=environ,
-            kubeconfig=options.kubeconfig,
-            controller=options.controller,
-            redis_url=os.environ.get("REDIS_URL") or None,
-        )
-        return _Demo(options, stack, folder / "manifests", manifests).run()
+    directory = Path(options.directory or tempfile.mkdtemp(prefix="ako-dev-"))
+    stack = Stack(
+        directory,
+        values,
+        workers=options.workers,
+        flower=True,
+        tls=True,
+        env=environ,
+        kubeconfig=options.kubeconfig,
+        controller=options.controller,
+        redis_url=os.environ.get("REDIS_URL") or None,
+    )
+    code = _Demo(options, stack, folder / "manifests", manifests).run()
+    if code == 0 and options.directory is None:  # after a failure somebody will want the logs
+        shutil.rmtree(directory, ignore_errors=True)
+    return code
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +104,21 @@ class _Demo:
     def _show(self) -> int:
         applier = Applier(self.kube)
         if self.manifests:
-            done, failed = applier.apply(self.manifests)
-            self.screen.say(f"applied {len(done)} objects of {self.folder}")
+            applied, failed = applier.apply(self.manifests)
+            self.screen.say(f"applied {len(applied)} objects of {self.folder}")
             if failed:
                 raise AkoError("\n".join(["not everything could be applied:", *failed]))
-        look = self._converge()
-        if look is None or look.missing:
-            self._name_missing(look)
-            if self.options.once:
-                return 1
-        else:
+        look, done = self._converge()
+        if done:
             self.screen.say(f"everything stands after {self._seconds():.1f} s, read back from the controller:\n")
+        else:
+            self._name_missing(look)
         if look is not None:
             self.screen.say(table.full(look.standing))
         if not self.options.once:
             self._hints()
             _Follower(self, applier, look).run()
-        return 0
+        return 0 if done else 1
 
     def _start(self) -> None:
         self.screen.say(f"logs: {self.stack.family.logs}")
@@ -129,8 +130,8 @@ class _Demo:
         self.stack.start_pipeline()
         self.screen.say(_pieces(self.stack, self.kube, self.settings))
 
-    def _converge(self) -> Look | None:
-        """Looks until nothing is missing or the time is over; None when not even a look succeeded."""
+    def _converge(self) -> tuple[Look | None, bool]:
+        """Looks until nothing is missing (True) or the time is over; None when not even a look succeeded."""
         last: Look | None = None
         end = self.begun + self.options.timeout
         while time.monotonic() < end:
@@ -141,12 +142,12 @@ class _Demo:
                 self.screen.progress(f"{self._seconds():.0f} s: {error}")
             else:
                 if not last.missing and self._all_applied(last):
-                    return last
+                    return last, True
                 hosts = f"{last.served} of {len(last.want.hosts)} hosts served"
                 routes = f"{len(last.standing.routes)} of {len(last.want.routes)} routes"
                 self.screen.progress(f"{self._seconds():.0f} s: {hosts}, {routes}")
             time.sleep(LOOK_EVERY)
-        return last
+        return last, False
 
     def look(self) -> Look:
         """Reads both sides now. The controller is read last, so that what is missing is really missing."""
@@ -305,21 +306,10 @@ def _suggestions(folder: Path) -> list[str]:
     if folder.resolve() != (EXAMPLE / "manifests").resolve():
         return []
     return [
-        "For example, in 10-shop.yaml, change the address 2001:db8:244:2::a to 2001:db8:244:2::b (a server is replaced),",
-        "or in 20-iot.yaml the host sensors.example.com to devices.example.com (its objects go, new ones come).",
+        "For example, in 10-shop.yaml, change address 2001:db8:244:2::a to 2001:db8:244:2::b: a server is replaced;",
+        "or, in 20-iot.yaml, the host sensors.example.com to devices.example.com: its objects go, new ones come.",
     ]
 
 
-@contextlib.contextmanager
-def _directory(given: str | None) -> Iterator[Path]:
-    """Where logs and data go. A temporary folder is removed after a clean end, and kept when something failed."""
-    if given is not None:
-        yield Path(given)
-        return
-    path = Path(tempfile.mkdtemp(prefix="ako-dev-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import Any
 
 from shared.settings.model import Settings
@@ -17,13 +18,23 @@ _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s [%(threadName)s] %(m
 _TALKATIVE = ("celery.worker.strategy", "celery.app.trace", "celery.pool", "kombu", "amqp", "urllib3", "asyncio")
 
 
+class _OneLine(logging.Formatter):
+    """A message that has line feeds (some of Celery's do) becomes one line; a traceback stays as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = " ".join(record.message.split())
+        return super().formatMessage(record)
+
+
 def set_up(settings: Settings, level: str | None = None) -> None:
     """Sends all logging to standard error; `level` wins over the settings' log level."""
     chosen = level or settings.pipeline.log_level
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_OneLine(_FORMAT, "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=chosen, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    # Celery warns of running as root because of pickled messages; ours are JSON only.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
     if chosen != "DEBUG":
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)

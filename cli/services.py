@@ -70,9 +70,9 @@ def flower(options: argparse.Namespace) -> int:
     loaded = _load(options)
     _announce(loaded)
     try:
-        from flower import command  # noqa: PLC0415
-        from flower.app import Flower  # noqa: PLC0415
-        from flower.urls import settings as pages  # noqa: PLC0415
+        from flower import command  # type: ignore[import-untyped]  # noqa: PLC0415
+        from flower.app import Flower  # type: ignore[import-untyped]  # noqa: PLC0415
+        from flower.urls import settings as pages  # type: ignore[import-untyped]  # noqa: PLC0415
         from tornado.options import options as flags  # noqa: PLC0415
     except ImportError as error:
         raise AkoError("Flower is not installed", action="pip install 'ako-celery[dev-server]'") from error

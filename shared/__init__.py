@@ -1,1 +1,1 @@
-"""The ground floor: settings, errors, addresses, Kubernetes and Avi access, Redis. Imports nothing of ours from above."""
+"""The ground floor: settings, errors, addresses, access to Kubernetes, Avi and Redis. It imports nothing of ours."""

@@ -9,18 +9,21 @@ from typing import Any
 import pytest
 
 from shared.errors import ClaimLost, StaleEpoch
+from shared.projection import Projection
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, Work
 from tests.support import wait_for
 
 
-@dataclass(frozen=True)
-class Seen:
-    id: str
-    body: dict[str, Any]
-    status: dict[str, Any] | None = None
-    index: tuple[tuple[str, str], ...] = ()
-    marks: tuple[str, ...] = ()
-    touches: tuple[str, ...] = ()
+def seen(
+    id_: str,
+    body: dict[str, Any],
+    *,
+    status: dict[str, Any] | None = None,
+    index: tuple[tuple[str, str], ...] = (),
+    marks: tuple[str, ...] = (),
+    touches: tuple[str, ...] = (),
+) -> Projection:
+    return Projection(id_, body, status, index, marks, touches)
 
 
 @dataclass
@@ -40,7 +43,7 @@ class World:
 
     def open(self) -> World:
         self.mirror.complete(self.epoch)
-        self.state.redis.hset(self.state.key("meta"), "facts_digest", "f")
+        self.state.client.hset(self.state.key("meta"), "facts_digest", "f")
         claim = self.claim("resync")
         self.ledger.close_census(claim, self.ledger.now(), [])
         self.work.finish(claim, "done")
@@ -138,8 +141,7 @@ def test_renewal_keeps_a_lease(short: World) -> None:
     claim = short.claim("host:a")
     lost = replace(claim, key="host:none")
     for _ in range(4):
-        before = claim.valid_until
-        wait_for(lambda: before - time.monotonic() < 0.1, what="two thirds of the lease")
+        wait_for(lambda: claim.valid_until - time.monotonic() < 0.1, what="a third of the lease")
         assert short.work.renew([claim, lost]) == [lost]
     assert short.ledger.step(claim, permit=("pool/admin/x", "")) == ""
 
@@ -210,7 +212,7 @@ def test_a_changed_row_marks_old_and_new_shards(world: World) -> None:
         while claim := world.work.claim():
             seen.add(claim.key)
             world.work.finish(claim, "done")
-        world.state.redis.delete(world.state.key("ended"))
+        world.state.client.delete(world.state.key("ended"))
         assert seen == expected
 
 
@@ -246,13 +248,13 @@ def test_live_changes_go_before_bulk(world: World) -> None:
 
 def test_the_mirror_marks_both_sides(world: World) -> None:
     """A changed projection marks its old and its new keys; an unchanged one nothing; a deleted one its keys."""
-    old = Seen("red/i", {"v": 1}, marks=("host:a",), index=(("Service/red/s", "host:a Ingress/red/i"),))
-    new = Seen("red/i", {"v": 2}, marks=("host:b",), index=(("Service/red/s", "host:b Ingress/red/i"),))
+    old = seen("red/i", {"v": 1}, marks=("host:a",), index=(("Service/red/s", "host:a Ingress/red/i"),))
+    new = seen("red/i", {"v": 2}, marks=("host:b",), index=(("Service/red/s", "host:b Ingress/red/i"),))
     assert world.mirror.apply(world.epoch, "Ingress", [old], [], "c") == ["host:a"]
     assert world.mirror.apply(world.epoch, "Ingress", [old], [], "c") == []
     assert set(world.mirror.apply(world.epoch, "Ingress", [new], [], "c")) == {"host:a", "host:b"}
     assert world.mirror.dependents("Service/red/s") == {"host:b Ingress/red/i"}
-    slice_ = Seen("red/s-1", {"v": 1}, touches=("Service/red/s",))
+    slice_ = seen("red/s-1", {"v": 1}, touches=("Service/red/s",))
     assert world.mirror.apply(world.epoch, "EndpointSlice", [slice_], [], "c") == ["host:b"]
     assert world.mirror.apply(world.epoch, "Ingress", [], ["red/i"], "c") == ["host:b"]
     assert world.mirror.ids("Ingress") == set()
@@ -261,7 +263,7 @@ def test_the_mirror_marks_both_sides(world: World) -> None:
 
 def test_a_status_change_marks_only_the_status(world: World) -> None:
     """When only the status part of an object differs, its status key is marked and nothing else."""
-    first = Seen("red/i", {"v": 1}, status={"ingress": []}, marks=("host:a",))
+    first = seen("red/i", {"v": 1}, status={"ingress": []}, marks=("host:a",))
     world.mirror.apply(world.epoch, "Ingress", [first], [], "c")
     changed = replace(first, status={"ingress": [{"ip": "10.0.0.1"}]})
     assert world.mirror.apply(world.epoch, "Ingress", [changed], [], "c") == ["status:Ingress/red/i"]
@@ -273,16 +275,16 @@ def test_an_overtaken_watcher_is_refused(world: World) -> None:
     world.mirror.begin("d")
     assert not world.mirror.check(world.epoch)
     with pytest.raises(StaleEpoch):
-        world.mirror.apply(world.epoch, "Ingress", [Seen("red/i", {})], [], "c")
+        world.mirror.apply(world.epoch, "Ingress", [seen("red/i", {})], [], "c")
 
 
 def test_a_flushed_redis_stops_every_writer(world: World) -> None:
     """After FLUSHALL neither a watcher's epoch nor a worker's claim may write, and a new incarnation starts closed."""
     world.work.mark(["host:a"], "change", "test")
     claim = world.claim("host:a")
-    world.state.redis.flushall()
+    world.state.client.flushall()
     with pytest.raises(StaleEpoch):
-        world.mirror.apply(world.epoch, "Ingress", [Seen("red/i", {})], [], "c")
+        world.mirror.apply(world.epoch, "Ingress", [seen("red/i", {})], [], "c")
     with pytest.raises(ClaimLost):
         world.ledger.step(claim, permit=("pool/admin/x", "create"))
     assert world.work.renew([claim]) == [claim]

@@ -15,8 +15,8 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_init, worker_shutdown
-from shared.avi.client import AviClient
 
+from shared.avi.client import AviClient
 from shared.celeryapp import TASK, make_app, publish
 from shared.errors import StateUnavailable
 from shared.kube import KubeClient
@@ -70,7 +70,7 @@ def build(settings: Settings, credentials: Credentials, kube: KubeClient, app: C
     reporter = Reporter(state, kube)
     handlers = {
         **Handlers(settings, state, work, snapshots, executor, avi).table(),
-        "status": StatusRuns(settings, state, ledger, snapshots, kube, reporter).run,
+        "status": StatusRuns(settings, ledger, snapshots, kube, reporter).run,
         "resync": Census(settings, state, ledger, work, snapshots, avi).run,
     }
     keeper = Keeper(work, lambda keys, cause, wake: publish(app, keys, cause, wake), slots=pipeline.concurrency)

@@ -141,7 +141,7 @@ class Handlers:
         }
         self.work.mark(sorted(found), "change", f"{parent} has new addresses", bulk=claim.bulk)
         with bounded():
-            self.state.redis.hset(self.state.key("faces"), claim.key, face)
+            self.state.client.hset(self.state.key("faces"), claim.key, face)
 
     def _shared(self, claim: Claim, desired: Desired) -> Result:
         problems: list[Problem] = list(desired.problems)

@@ -81,7 +81,9 @@ class Keeper:
         with self._lock:
             alive = [claim for claim in self._claims.values() if now - claim.progress < HUNG_AFTER]
         for claim in self.work.renew(alive):
-            log.warning("the claim of %s is lost; its run writes nothing more", claim.key)
+            # A run that is being finished gives its claim back itself.
+            if not claim.finishing:
+                log.warning("the claim of %s is lost; its run writes nothing more", claim.key)
 
     def _tick(self) -> None:
         tick = self.work.tick()

@@ -34,7 +34,7 @@ BUDGET_SECONDS = 1.0
 REPLANS = 3
 
 Handler = Callable[[Claim], Result]
-Report = Callable[[str, Result], None]
+Report = Callable[[Claim, Result], None]
 
 
 class Reconciler:
@@ -63,7 +63,7 @@ class Reconciler:
         kind, _ = keys.split(claim.key)
         try:
             result = self._guarded(self.handlers[kind], claim)
-            self.report(claim.key, result)
+            self.report(claim, result)
             self.work.finish(
                 claim,
                 result.outcome,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -22,6 +22,18 @@ from workers.model.types import Facts, HostSnapshot, RoutesSnapshot, ShardSnapsh
 Objects = Mapping[str, dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class StatusSnapshot:
+    """One object, the status part that it has, the rows of its hosts, and what tells whose it is."""
+
+    object: dict[str, Any]
+    current: dict[str, Any]
+    rows: dict[str, dict[str, Any]]
+    namespaces: Objects
+    classes: Objects
+    facts: Facts
+
+
 def store_facts(state: State, facts: Facts) -> bool:
     """Stores the facts of a census; True when they differ from the stored ones."""
     text = orjson.dumps(asdict(facts), option=orjson.OPT_SORT_KEYS).decode()
@@ -30,7 +42,7 @@ def store_facts(state: State, facts: Facts) -> bool:
         return False
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     with bounded():
-        state.redis.hset(state.key("meta"), mapping={"facts": text, "facts_digest": digest})
+        state.client.hset(state.key("meta"), mapping={"facts": text, "facts_digest": digest})
     return True
 
 
@@ -102,11 +114,19 @@ class Snapshots:
         blocks = tuple(self.mirror.all("BlockAffinity").values())
         return RoutesSnapshot(nodes, blocks), read_facts(self.state)
 
-    def cluster(self) -> tuple[Objects, Objects, Facts]:
-        """The namespaces, the IngressClasses and the facts."""
-        namespaces_at, classes_at = self.mirror.version(["Namespace", "IngressClass"])
-        namespaces = self._cached("Namespace", namespaces_at or "0")
-        return namespaces, self._cached("IngressClass", classes_at or "0"), self.facts()
+    def status(self, kind: str, id_: str) -> StatusSnapshot | None:
+        """What the status of one object needs; None when the object is not there."""
+        namespaces_at, classes_at, facts_at, body, current, rows = self.state.script("status", kind, id_)
+        if not body:
+            return None
+        return StatusSnapshot(
+            orjson.loads(body),
+            orjson.loads(current) if current else {"ingress": [], "annotations": {}},
+            {host: orjson.loads(text) for host, text in _pairs(rows)},
+            self._cached("Namespace", namespaces_at),
+            self._cached("IngressClass", classes_at),
+            self._facts(facts_at),
+        )
 
     def facts(self) -> Facts:
         """The facts, kept until a census changes them."""

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from shared.errors import AviConflict, AviRefused, KubeError, KubeNotFound
 from shared.kube import KubeClient
 from shared.settings.model import Settings
@@ -38,22 +36,22 @@ class Reporter:
         self.mirror = Mirror(state)
         self.kube = kube
 
-    def report(self, key: str, result: Result) -> None:
+    def report(self, claim: Claim, result: Result) -> None:
         """Emits what is new. Events are best effort: a failure is logged and forgotten."""
+        key = claim.key
         problems = [on for problem in result.problems for on in self._placed(key, problem)]
         if isinstance(result.error, AviRefused | AviConflict):
             problems += self._placed(key, Problem("", "", "", "NotApplied", f"{key}: {result.error}"))
         digest = _digest(problems)
-        (known,) = self.state.fields("problems", [key])
-        if digest == (known or ""):
+        if digest == claim.problems:
             return
         for problem in problems:
             self.event(problem)
         with bounded():
             if problems:
-                self.state.redis.hset(self.state.key("problems"), key, digest)
+                self.state.client.hset(self.state.key("problems"), key, digest)
             else:
-                self.state.redis.hdel(self.state.key("problems"), key)
+                self.state.client.hdel(self.state.key("problems"), key)
 
     def event(self, problem: Problem) -> None:
         """One Event on the object that a problem concerns."""
@@ -92,15 +90,12 @@ class StatusRuns:
     def __init__(
         self,
         settings: Settings,
-        state: State,
         ledger: Ledger,
         snapshots: Snapshots,
         kube: KubeClient,
         reporter: Reporter,
     ) -> None:
         self.settings = settings
-        self.state = state
-        self.mirror = Mirror(state)
         self.ledger = ledger
         self.snapshots = snapshots
         self.kube = kube
@@ -109,12 +104,17 @@ class StatusRuns:
     def run(self, claim: Claim) -> Result:
         """Writes status and annotations of one Ingress if they differ from what they should be."""
         kind, _, id_ = keys.split(claim.key)[1].partition("/")
-        ingress = self.mirror.get(kind, [id_]).get(id_)
-        if ingress is None or ingress["deleting"]:
+        snapshot = self.snapshots.status(kind, id_)
+        if snapshot is None or snapshot.object["deleting"]:
             return Result()
-        namespaces, classes, facts = self.snapshots.cluster()
+        ingress, current, namespaces, classes, facts = (
+            snapshot.object,
+            snapshot.current,
+            snapshot.namespaces,
+            snapshot.classes,
+            snapshot.facts,
+        )
         context = context_for(self.settings, facts)
-        current = self.mirror.status(kind, id_) or {"ingress": [], "annotations": {}}
         vips: dict[str, HostVips] = {}
         wanted: Mapping[str, Any] = {"ingress": [], "annotations": {}}
         problems = ingress_problems(ingress, namespaces, classes, context)
@@ -123,20 +123,14 @@ class StatusRuns:
             return Result(problems=problems)
         if accepted.ours:
             tenant = tenant_of(ingress["ns"], namespaces, context)
-            vips = self._vips(ingress, tenant, context)
+            vips = self._vips(snapshot.rows, tenant, context)
             served = ingress_status(ingress, vips, self.settings, facts, current=current, tenant=tenant)
             wanted = _keep_unknown(served, current, ingress, vips)
         self._write(ingress, current, wanted, vips)
         return Result(problems=problems)
 
-    def _vips(self, ingress: Mapping[str, Any], tenant: str, context: Context) -> dict[str, HostVips]:
+    def _vips(self, rows: Mapping[str, Any], tenant: str, context: Context) -> dict[str, HostVips]:
         """What stands for each host of the Ingress; hosts that don't stand yet are left out."""
-        hosts = sorted({rule["host"] for rule in ingress["rules"] if rule["host"]})
-        rows = {
-            host: orjson.loads(text)
-            for host, text in zip(hosts, self.state.fields("rows", hosts), strict=True)
-            if text is not None
-        }
         asked: list[tuple[str, str]] = []
         for host in rows:
             parent = context.parent(host)

@@ -1,6 +1,6 @@
 -- ARGV: token, worker, lease in us, settings digest, key...
 -- Takes the first claimable of the named keys, else the head of `ready`. Claiming again with a token returns its claim.
--- Returns {key, incarnation, failures, waited, cause, class} or {} when there is nothing to do.
+-- Returns {key, incarnation, failures, waited, cause, class, digest of its known problems} or {} when there is nothing to do.
 local token, worker, lease, digest = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now, inc = now_us(), incarnation()
 if not inc then return {} end
@@ -19,6 +19,11 @@ local function allowed(key)
   return probing or string.sub(key, 1, 7) == 'status:'
 end
 
+local function about(key)
+  local cause, problems = call('HGET', CAUSE, key) or '', call('HGET', P .. 'problems', key) or ''
+  return { key, inc, call('HGET', FAILURES, key) or '0', call('HGET', WAITED, key) or '0', cause, class_of(key), problems }
+end
+
 local function take(key)
   call('ZREM', READY['0'], key); call('ZREM', READY['1'], key); call('ZREM', LATER, key)
   call('ZADD', CLAIMS, now + lease, key)
@@ -26,8 +31,7 @@ local function take(key)
   if broken and string.sub(key, 1, 7) ~= 'change:' then
     call('HSET', META, 'probe_at', string.format('%d', now + lease))
   end
-  local cause = call('HGET', CAUSE, key) or ''
-  return { key, inc, call('HGET', FAILURES, key) or '0', call('HGET', WAITED, key) or '0', cause, class_of(key) }
+  return about(key)
 end
 
 local function claimable(key)
@@ -40,7 +44,7 @@ end
 for i = 5, #ARGV do
   local claim = call('HGET', CLAIM, ARGV[i])
   if claim and string.match(claim, '^(%S+) ') == token then
-    return { ARGV[i], inc, call('HGET', FAILURES, ARGV[i]) or '0', call('HGET', WAITED, ARGV[i]) or '0', '', class_of(ARGV[i]) }
+    return about(ARGV[i])
   end
   if claimable(ARGV[i]) and allowed(ARGV[i]) then return take(ARGV[i]) end
 end

@@ -7,12 +7,16 @@ failure is a `StateUnavailable` or an error of our own, never a bare `redis` exc
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from shared.errors import StateUnavailable
 
@@ -20,9 +24,10 @@ _HERE = Path(__file__).parent
 
 
 @functools.cache
-def _source(name: str) -> str:
-    """The text of a script: the common ground first, the script itself below it."""
-    return (_HERE / "lib.lua").read_text() + (_HERE / f"{name}.lua").read_text()
+def _source(name: str) -> tuple[str, str]:
+    """The text of a script, the common ground first and the script itself below it; and its SHA-1 for EVALSHA."""
+    text = (_HERE / "lib.lua").read_text() + (_HERE / f"{name}.lua").read_text()
+    return text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
 
 
 @contextmanager
@@ -39,32 +44,48 @@ def bounded() -> Iterator[None]:
 
 
 class State:
-    """A connection pool to Redis, the prefix of our keys, and the scripts.
+    """Our connection to Redis, the prefix of our keys, and the scripts. Thread-safe: each thread has a connection.
 
-    `cluster` is the cluster name: several clusters may share one Redis. `timeout` (seconds) bounds every call.
+    `cluster` is the cluster name: several clusters may share one Redis. `timeout` (seconds) bounds every call; a call
+    on a connection that the server has closed is repeated once, which every script of ours allows.
     """
 
-    def __init__(self, url: str, cluster: str, *, timeout: float = 5.0) -> None:
+    def __init__(self, url: str, cluster: str, *, timeout: float = 2.5) -> None:
         self.prefix = f"ako:{cluster}:"
+        self._url = url
+        self._timeout = timeout
+        self._local = threading.local()
+
+    @property
+    def client(self) -> redis.Redis:
+        """The client of the calling thread."""
+        client: redis.Redis | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = self._connect()
+        return client
+
+    def _connect(self) -> redis.Redis:
         # RESP2 answers are simple lists, which is all that our scripts return; and cheaper to parse.
-        self.redis = redis.Redis.from_url(
-            url,
+        return redis.Redis.from_url(
+            self._url,
             decode_responses=True,
-            socket_timeout=timeout,
-            socket_connect_timeout=min(timeout, 3.0),
+            single_connection_client=True,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
             socket_keepalive=True,
-            health_check_interval=30,
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
             protocol=2,
         )
-        self._scripts: dict[str, Callable[..., Any]] = {}
 
     def script(self, name: str, *args: str | float | bytes) -> Any:
         """Runs the script `name` with our prefix as its only key."""
-        run = self._scripts.get(name)
-        if run is None:
-            run = self._scripts[name] = self.redis.register_script(_source(name))
+        source, digest = _source(name)
         with bounded():
-            return run(keys=[self.prefix], args=args)
+            client = self.client
+            try:
+                return client.evalsha(digest, 1, self.prefix, *args)
+            except redis.exceptions.NoScriptError:
+                return client.eval(source, 1, self.prefix, *args)
 
     def key(self, name: str) -> str:
         """The full name of one of our Redis keys."""
@@ -73,20 +94,22 @@ class State:
     def hash(self, name: str) -> dict[str, str]:
         """A whole hash."""
         with bounded():
-            return cast("dict[str, str]", self.redis.hgetall(self.key(name)))
+            return cast("dict[str, str]", self.client.hgetall(self.key(name)))
 
     def fields(self, name: str, fields: Sequence[str]) -> list[str | None]:
         """Some fields of a hash, in the order asked for; None where there is none."""
         if not fields:
             return []
         with bounded():
-            return cast("list[str | None]", self.redis.hmget(self.key(name), list(fields)))
+            return cast("list[str | None]", self.client.hmget(self.key(name), list(fields)))
 
     def members(self, name: str) -> set[str]:
         """A whole set."""
         with bounded():
-            return cast("set[str]", self.redis.smembers(self.key(name)))
+            return cast("set[str]", self.client.smembers(self.key(name)))
 
     def close(self) -> None:
-        """Closes the connections."""
-        self.redis.close()
+        """Closes this thread's connection; the others end with their threads."""
+        client: redis.Redis | None = getattr(self._local, "client", None)
+        if client is not None:
+            client.close()

@@ -123,14 +123,14 @@ class Ledger:
         if not ids:
             return frozenset()
         with bounded():
-            flags = self.state.redis.smismember(self.state.key("stands"), list(ids))
+            flags = self.state.client.smismember(self.state.key("stands"), list(ids))
         return frozenset(id_ for id_, flag in zip(ids, flags, strict=True) if flag)
 
     def entries(self, owners: Sequence[tuple[str, str]]) -> dict[str, LedgerEntry]:
         """Single entries, asked for as (owner key, object id)."""
         if not owners:
             return {}
-        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+        with bounded(), self.state.client.pipeline(transaction=False) as pipe:
             for owner, id_ in owners:
                 pipe.hget(self.state.key(f"ledger:{owner}"), id_)
             found = pipe.execute()
@@ -143,7 +143,7 @@ class Ledger:
     def now(self) -> int:
         """Redis time in microseconds: asked for before a census page is requested."""
         with bounded():
-            seconds, micros = self.state.redis.time()
+            seconds, micros = self.state.client.time()
         return int(seconds) * MILLION + int(micros)
 
     def merge(self, claim: Claim, asked: int, page: Sequence[tuple[str, LedgerEntry]]) -> list[str]:

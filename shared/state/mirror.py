@@ -10,28 +10,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from shared.errors import StaleEpoch
+from shared.projection import Projection
 from shared.state import keys
 from shared.state.connection import State, bounded
 from shared.state.work import BULK, LIVE
 
 # More changes than this in one batch are no live change but a list being caught up with.
 BULK_BATCH = 50
-
-
-class ProjectionLike(Protocol):
-    """What the mirror stores of an object (see `shared.kinds.Projection`)."""
-
-    id: str
-    body: dict[str, Any]
-    status: dict[str, Any] | None
-    index: tuple[tuple[str, str], ...]
-    marks: tuple[str, ...]
-    touches: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +48,12 @@ class Mirror:
     def check(self, epoch: Epoch) -> bool:
         """True while Redis is the one that the epoch began on and nobody has taken over."""
         with bounded():
-            run_id = str(self.state.redis.info("server")["run_id"])
+            run_id = str(self.state.client.info("server")["run_id"])
         number, incarnation = self.state.fields("meta", ["epoch", "incarnation"])
         return run_id == epoch.run_id and incarnation == epoch.incarnation and number == str(epoch.number)
 
     def apply(
-        self, epoch: Epoch, kind: str, changed: Sequence[ProjectionLike], deleted: Sequence[str], cause: str
+        self, epoch: Epoch, kind: str, changed: Sequence[Projection], deleted: Sequence[str], cause: str
     ) -> list[str]:
         """Writes one batch; returns the work keys that it marked. Raises StaleEpoch when overtaken."""
         bulk = not epoch.complete or len(changed) > BULK_BATCH
@@ -86,14 +76,14 @@ class Mirror:
     def ids(self, kind: str) -> set[str]:
         """The ids of all objects of a kind that the mirror holds."""
         with bounded():
-            return set(self.state.redis.hkeys(self.state.key(f"mirror:{kind}")))  # type: ignore[arg-type]
+            return set(self.state.client.hkeys(self.state.key(f"mirror:{kind}")))  # type: ignore[arg-type]
 
     def complete(self, epoch: Epoch) -> list[str]:
         """Every kind has been listed: work may be handed out. Returns keys to wake workers for."""
         if not self.check(epoch):
             raise StaleEpoch("the epoch ended before its first list was complete", where=f"epoch {epoch.number}")
         with bounded():
-            self.state.redis.hset(self.state.key("meta"), "mirror_complete", "1")
+            self.state.client.hset(self.state.key("meta"), "mirror_complete", "1")
         if self.state.fields("meta", ["ledger_complete"]) == ["1"]:
             return []
         self.state.script("mark", "change", LIVE, "the mirror is complete", keys.RESYNC)
@@ -122,7 +112,7 @@ class Mirror:
         return self.state.members(f"ix:{ref}")
 
 
-def _item(projection: ProjectionLike) -> Mapping[str, Any]:
+def _item(projection: Projection) -> Mapping[str, Any]:
     links = {"marks": projection.marks, "touches": projection.touches, "index": projection.index}
     status = None if projection.status is None else orjson.dumps(projection.status, option=orjson.OPT_SORT_KEYS)
     return {

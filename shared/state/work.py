@@ -24,7 +24,10 @@ MILLION = 1_000_000
 
 @dataclass(slots=True)
 class Claim:
-    """A key that is ours for a while. `valid_until` is on this process's monotonic clock."""
+    """A key that is ours for a while. `valid_until` is on this process's monotonic clock.
+
+    `problems` is the digest of what was last reported for the key, "" for nothing.
+    """
 
     key: str
     token: str
@@ -33,8 +36,10 @@ class Claim:
     waited: int
     cause: str
     bulk: bool
+    problems: str
     valid_until: float
     progress: float = field(default_factory=time.monotonic)
+    finishing: bool = False
 
     def may_write(self, lease_ttl: float) -> bool:
         """True while at least half the lease is left: no write starts later than that."""
@@ -76,8 +81,9 @@ class Work:
         answer = self.state.script("claim", token, self.worker, self.lease_ttl * MILLION, self.digest, *keys)
         if not answer:
             return None
-        key, incarnation, failures, waited, cause, klass = answer
-        return Claim(key, token, incarnation, int(failures), int(waited), cause, klass == BULK, asked + self.lease_ttl)
+        key, incarnation, failures, waited, cause, klass, problems = answer
+        until = asked + self.lease_ttl
+        return Claim(key, token, incarnation, int(failures), int(waited), cause, klass == BULK, problems, until)
 
     def renew(self, claims: Sequence[Claim]) -> list[Claim]:
         """Renews the leases; returns the claims that are lost."""
@@ -105,6 +111,7 @@ class Work:
 
         `waits` are the objects that a `waiting` run waits for. Returns done, ready, later or lost.
         """
+        claim.finishing = True
         flat = [text for wait in waits for text in wait]
         answer: str = self.state.script(
             "finish",
@@ -128,14 +135,14 @@ class Work:
     def announce(self, slots: int) -> None:
         """Tells that this worker process is alive and how many keys it can work on at a time."""
         now = self._seconds()
-        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+        with bounded(), self.state.client.pipeline(transaction=False) as pipe:
             pipe.zadd(self.state.key("workers"), {self.worker: now * MILLION})
             pipe.hset(self.state.key("slots"), self.worker, str(slots))
             pipe.execute()
 
     def withdraw(self) -> None:
         """Takes this worker process off the list."""
-        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+        with bounded(), self.state.client.pipeline(transaction=False) as pipe:
             pipe.zrem(self.state.key("workers"), self.worker)
             pipe.hdel(self.state.key("slots"), self.worker)
             pipe.execute()
@@ -143,21 +150,21 @@ class Work:
     def waking(self, wake: str) -> None:
         """A wake-up message is under way; it counts for five seconds at most."""
         with bounded():
-            self.state.redis.zadd(self.state.key("wakes"), {wake: (self._seconds() + 5) * MILLION})
+            self.state.client.zadd(self.state.key("wakes"), {wake: (self._seconds() + 5) * MILLION})
 
     def woken(self, wake: str) -> None:
         """A wake-up message has arrived."""
         with bounded():
-            self.state.redis.zrem(self.state.key("wakes"), wake)
+            self.state.client.zrem(self.state.key("wakes"), wake)
 
     def depth(self) -> dict[str, int]:
         """How many keys are in each set: later, ready (live and bulk) and claims."""
-        with bounded(), self.state.redis.pipeline(transaction=False) as pipe:
+        with bounded(), self.state.client.pipeline(transaction=False) as pipe:
             for name in ("later", "ready:0", "ready:1", "claims"):
                 pipe.zcard(self.state.key(name))
             later, live, bulk, claims = pipe.execute()
         return {"later": later, "ready": live + bulk, "claims": claims}
 
     def _seconds(self) -> float:
-        seconds, micros = self.state.redis.time()
+        seconds, micros = self.state.client.time()
         return float(seconds) + float(micros) / MILLION

@@ -135,7 +135,7 @@ class Scene:
 
     def unfinished(self) -> list[str]:
         """Keys that are ready, claimed, or wait for something (but not the next census)."""
-        redis = self.state.redis
+        redis = self.state.client
         found: list[str] = []
         for name in ("ready:0", "ready:1", "claims", "later"):
             found += redis.zrange(self.state.key(name), 0, -1)  # type: ignore[arg-type]
@@ -166,10 +166,8 @@ class Scene:
 
     def all_keys(self) -> list[str]:
         """Every key that owns something."""
-        return sorted(set(self.state.hash("owner").values())) + [
-            keys.routes_key("admin", "global"),
-            keys.segroup_key("Default-Group"),
-        ]
+        shared = [keys.routes_key("admin", "global"), keys.segroup_key("Default-Group")]
+        return sorted(set(self.state.hash("owner").values())) + shared
 
     def doomed_worker(self, point: str, key: str, count: int, mark: Path) -> Child:
         """Starts a worker that kills itself at a point; see doomed_worker.py."""

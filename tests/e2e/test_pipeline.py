@@ -36,7 +36,7 @@ def test_every_part_is_a_process_of_its_own(two_hosts: Scene) -> None:
 
 
 def test_the_life_of_two_hosts(two_hosts: Scene) -> None:
-    """Created, endpoints changed, host changed, deleted: the controller follows, and nothing of ours is left but vsvips."""
+    """Created, endpoints changed, host changed, deleted: the controller follows; only the vsvips stay."""
     scene = two_hosts
     assert servers(scene, tls_pool()) == set(cluster.addresses(0))
     assert servers(scene, plain_pool()) == set(cluster.addresses(1))
@@ -86,7 +86,7 @@ def test_a_restart_of_everything_writes_nothing(two_hosts: Scene) -> None:
     scene = two_hosts
     wait_for(scene.quiet, what="quiet")
     scene.stop_pipeline()
-    scene.state.redis.flushall()
+    scene.state.client.flushall()
     scene.forget_audit()
     scene.restart()
     wait_for(lambda: scene.state.fields("meta", ["ledger_complete"]) == ["1"], what="the census")

@@ -52,9 +52,7 @@ class Replay:
         body = json.loads(self.text(json.dumps(call["body"]))) if "body" in call else None
         if body and "_last_modified" in body:
             body["_last_modified"] = self.api.get(path)["_last_modified"]
-        answer = self.api.call(
-            call["method"], path, body, X_Avi_Tenant=call["tenant"], X_Avi_Version=call["version"]
-        )
+        answer = self.api.call(call["method"], path, body, X_Avi_Tenant=call["tenant"], X_Avi_Version=call["version"])
         return answer.status_code
 
 

@@ -166,7 +166,7 @@ def test_a_flushed_redis_is_filled_again(cluster: Cluster, redis_url: str) -> No
 
 
 def test_no_epoch_without_a_sure_lease(cluster: Cluster, redis_url: str) -> None:
-    """A leader that cannot confirm its lease begins no new epoch: it may be the other watcher that ended the old one."""
+    """A leader that cannot confirm its lease begins no new epoch: another watcher may have ended the old one."""
     with running(cluster, redis_url) as start:
         one = start("one")
         wait_for(lambda: one.complete)

@@ -7,7 +7,9 @@ import json
 import socket
 import ssl
 import struct
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -133,3 +135,9 @@ def reset(connection: socket.socket) -> None:
     """Ends the connection the hard way (RST)."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+def is_in(function: str, thread: threading.Thread) -> bool:
+    """Whether the thread is somewhere inside that function now."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return any(entry.name == function for entry in traceback.extract_stack(frame)) if frame else False

@@ -11,7 +11,8 @@ import pytest
 from shared.avi.client import AviClient
 from shared.errors import AviNotFound, AviRefused, AviStale, AviUnreachable
 from shared.settings.model import Credentials
-from tests.shared.avi.scripted_controller import CSRF, SESSION, Controller, Request, running
+from tests.shared.avi.scripted_controller import CSRF, SESSION, Controller, Request, is_in, running
+from tests.support import wait_for
 
 USER = Credentials("admin", password="pass-secret-0001")
 
@@ -254,26 +255,22 @@ def test_no_more_calls_on_the_wire_than_allowed(controller: Controller) -> None:
     """With max_in_flight 2, six threads never have more than two calls under way at once."""
     client = AviClient(controller.url, USER, max_in_flight=2)
     client.get("pool", "warm-up")
-    lock, under_way, most = threading.Lock(), 0, 0
-    both = threading.Barrier(2)
+    go_on = threading.Event()
 
     def answer(request: Request) -> Any:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        both.wait(5)  # passes only when two are here, so two really run at once
-        with lock:
-            under_way -= 1
+        go_on.wait(10)
         return 200, {}
 
     controller.answer = answer
     threads = [threading.Thread(target=client.get, args=("pool", "p")) for _ in range(6)]
     for thread in threads:
         thread.start()
+    wait_for(lambda: sum(is_in("acquire", thread) for thread in threads) == 4, what="four threads that wait")
+    wait_for(lambda: len(controller.requests) == 3, what="two calls besides the first")
+    go_on.set()
     for thread in threads:
         thread.join(20)
-    assert most == 2
+    assert len(controller.requests) == 7
 
 
 def test_every_exchange_is_told(controller: Controller) -> None:

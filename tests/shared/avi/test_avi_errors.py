@@ -1,8 +1,9 @@
-"""What each refusal of the controller is, and that no message, repr, traceback or log line gives a secret away."""
+"""Which error each refusal and each failure is; no message, repr, traceback or log line gives a secret away."""
 
 from __future__ import annotations
 
 import email.utils
+import inspect
 import logging
 import time
 import traceback
@@ -11,9 +12,12 @@ from typing import Any
 
 import orjson
 import pytest
+import requests
+import urllib3
 
-from shared.avi.calls import Answer, Call, object_of, refusal, retry_after
+from shared.avi.calls import Answer, Call, object_of, refusal, retry_after, unreachable
 from shared.avi.client import AviClient
+from shared.avi.transport import Endpoint, Wire
 from shared.errors import (
     AviAuthError,
     AviBusy,
@@ -229,3 +233,60 @@ def test_reprs_are_quiet() -> None:
         Answer(200, KEY.encode(), None, (CSRF,))
     )
     assert [secret for secret in SECRETS if secret in shown] == []
+
+
+# Every error of the libraries below
+
+
+def library_errors() -> list[type[Exception]]:
+    """Every exception class (not the warnings) that requests and urllib3 define."""
+    found = {
+        item
+        for module in (requests.exceptions, urllib3.exceptions)
+        for _, item in inspect.getmembers(module, inspect.isclass)
+        if issubclass(item, Exception) and not issubclass(item, Warning)
+        if item.__module__.startswith(("requests", "urllib3"))
+    }
+    return sorted(found, key=lambda item: (item.__module__, item.__name__))
+
+
+def made(kind: type[Exception]) -> Exception:
+    """An instance without its constructor, whose arguments differ; with a text that must not be repeated."""
+    error = kind.__new__(kind, "cookie-secret-0001")
+    error.args = ("cookie-secret-0001",)
+    return error
+
+
+@pytest.mark.parametrize("kind", library_errors(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+@pytest.mark.parametrize("sent", [False, True])
+def test_every_library_error_is_ours(kind: type[Exception], sent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What requests or urllib3 raise comes out as AviUnreachable, without its text, `sent` only if bytes went out."""
+    wire = Wire(Endpoint("http", "127.0.0.1", 1), None, 1.0, 1.0)
+
+    def send(*_: Any, **__: Any) -> requests.Response:
+        wire._progress.sent = wire._progress.connected = sent
+        raise made(kind)
+
+    monkeypatch.setattr(wire._adapter, "send", send)
+    with pytest.raises(AviUnreachable) as caught:
+        wire.exchange(Call("GET", "pool", "p", "/api/pool/p", "admin"), {})
+    assert caught.value.sent is sent
+    assert str(caught.value).startswith("GET pool 'p' (tenant admin): ")
+    assert "secret" not in str(caught.value)
+
+
+def test_there_are_library_errors() -> None:
+    """The list above is not empty by accident."""
+    assert len(library_errors()) > 40
+
+
+def test_a_timeout_is_told_from_a_refusal() -> None:
+    """The message names the limit that was met, or the system's own word for what happened."""
+    call = Call("GET", "pool", "", "/api/pool", "admin")
+
+    def text(error: Exception, sent: bool) -> str:
+        return str(unreachable(call, error, sent=sent, connect=3, read=60))
+
+    assert text(requests.ReadTimeout(), True) == "GET pool (tenant admin): no complete answer within 60 s"
+    assert text(requests.ConnectTimeout(), False) == "GET pool (tenant admin): no connection within 3 s"
+    assert text(requests.ConnectionError(OSError(113, "No route to host")), False).endswith(": no route to host")

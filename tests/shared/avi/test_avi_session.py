@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +15,7 @@ from shared.avi.session import AviSession
 from shared.avi.transport import parse_endpoint
 from shared.errors import AviAuthError, AviBusy, AviError, AviUnreachable
 from shared.settings.model import Credentials
-from tests.shared.avi.scripted_controller import Controller, Request, logged_in, running
+from tests.shared.avi.scripted_controller import Controller, Request, is_in, logged_in, running
 from tests.support import wait_for
 
 USER = Credentials("admin", password="pass-secret-0001")
@@ -64,12 +62,6 @@ def numbered_logins(controller: Controller) -> None:
     """Each login gives a session of its own."""
     numbers = itertools.count(1)
     controller.login = lambda request: logged_in(session=f"session-{next(numbers)}")
-
-
-def is_in(function: str, thread: threading.Thread) -> bool:
-    """Whether the thread is somewhere inside that function now."""
-    frame = sys._current_frames().get(thread.ident or 0)
-    return any(entry.name == function for entry in traceback.extract_stack(frame)) if frame else False
 
 
 def only_session(wanted: Callable[[], str], status: int = 401) -> Any:

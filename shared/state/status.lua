@@ -1,0 +1,22 @@
+-- What the status of an object needs. ARGV: kind, id.
+-- Returns {versions of the cached kinds and of the facts, body or '', status or '', rows of its hosts (flat host, JSON)}.
+local body = call('HGET', P .. 'mirror:' .. ARGV[1], ARGV[2]) or ''
+local rows, seen = {}, {}
+if body ~= '' then
+  for _, rule in ipairs(cjson.decode(body).rules) do
+    local row = not seen[rule.host] and call('HGET', ROWS, rule.host)
+    seen[rule.host] = true
+    if row then
+      rows[#rows + 1] = rule.host
+      rows[#rows + 1] = row
+    end
+  end
+end
+return {
+  call('HGET', P .. 'versions', 'Namespace') or '0',
+  call('HGET', P .. 'versions', 'IngressClass') or '0',
+  call('HGET', META, 'facts_digest') or '',
+  body,
+  call('HGET', P .. 'status:' .. ARGV[1], ARGV[2]) or '',
+  rows,
+}

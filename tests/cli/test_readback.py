@@ -1,0 +1,169 @@
+"""The independent check: what AKO itself recorded as right is found complete, and every damage to it is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli import readback, table
+from cli.readback import Standing
+from cli.wanted import Wanted, by_kind, wanted
+from shared.avi.client import AviClient
+from shared.settings import load
+from shared.settings.model import Credentials, Settings
+from simulator.avi.app import AviSimulator
+from simulator.server import running
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = ("01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico")
+
+World = dict[str, dict[str, dict[str, Any]]]
+
+
+def settings_of(case: str) -> Settings:
+    environ = dict(line.split("=", 1) for line in (GOLDEN / case / "values.env").read_text().splitlines() if line)
+    defaults = {"CLUSTER_NAME": "peer", "CTRL_IPADDRESS": "127.0.0.1"}
+    return load(None, {**defaults, **environ}).settings
+
+
+def manifests_of(case: str) -> list[dict[str, Any]]:
+    """The case's objects with the class that AKO's chart installs beside them."""
+    recorded = [each for each in yaml.safe_load_all((GOLDEN / case / "manifests.yaml").read_text()) if each]
+    spec = {"controller": "ako.vmware.com/avi-lb"}
+    return [*recorded, {"kind": "IngressClass", "metadata": {"name": "avi-lb"}, "spec": spec}]
+
+
+@contextmanager
+def controller(world: World) -> Iterator[AviClient]:
+    """A client of a simulated controller that holds `world`."""
+    simulator = AviSimulator(password="correct-horse")
+    simulator.loader.load(world)
+    with running(simulator.handle) as server:
+        client = AviClient(server.url, Credentials("admin", "correct-horse"))
+        yield client
+        client.close()
+
+
+def with_statuses(want: Wanted, standing: Standing) -> Wanted:
+    """The wish with Ingress statuses that say what stands: VIPs are the simulator's own choice."""
+    statuses: dict[str, list[dict[str, Any]]] = {ingress: [] for ingress in want.statuses}
+    for host in want.hosts.values():
+        for ingress in host.ingresses:
+            addresses = standing.hosts[host.name].addresses
+            statuses[ingress] += [{"ip": str(address), "hostname": host.name} for address in addresses]
+    return Wanted(want.hosts, statuses, want.routes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_ako_built_is_complete(case: str) -> None:
+    """AKO's own objects for a cluster lack nothing of what the cluster's manifests and settings promise."""
+    settings = settings_of(case)
+    want = wanted(by_kind(manifests_of(case)), settings)
+    assert want.hosts
+    with controller(json.loads((GOLDEN / case / "avi.json").read_text())) as avi:
+        standing = readback.read(avi, settings)
+    assert standing.hosts.keys() == want.hosts.keys()
+    assert [str(each) for each in readback.missing(standing, with_statuses(want, standing), settings)] == []
+
+
+def drop_child(world: World) -> None:
+    del world["virtualservice"]["peer--sec.example.com"]
+
+
+def empty_pool(world: World) -> None:
+    del world["pool"]["peer--red-sec.example.com_-sec"]["servers"]
+
+
+def disable_server(world: World) -> None:
+    world["pool"]["peer--red-sec.example.com_-sec"]["servers"][0]["enabled"] = False
+
+
+def lose_member(world: World) -> None:
+    del world["poolgroup"]["peer--Shared-L7-4"]["members"]
+
+
+def lose_name(world: World) -> None:
+    world["vsvip"]["peer--Shared-L7-4"]["dns_info"] = [{"fqdn": "other.example.com"}]
+
+
+def lose_script(world: World) -> None:
+    del world["virtualservice"]["peer--Shared-L7-4"]["vs_datascripts"]
+
+
+def v4_only(world: World) -> None:
+    for vsvip in world["vsvip"].values():
+        for vip in vsvip["vip"]:
+            vip["auto_allocate_ip_type"] = "V4_ONLY"
+            del vip["ipam_network_subnet"]["subnet6"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (drop_child, "sec.example.com: is not served yet"),
+        (empty_pool, "sec.example.com: path / has the servers [] instead of [10.244."),
+        (disable_server, "sec.example.com: path / has the servers ["),
+        (lose_member, "plain.example.com: is not served yet"),
+        (lose_name, "plain.example.com: is not served yet"),
+        (lose_script, "plain.example.com: is not served yet"),
+        (v4_only, "plain.example.com: has no IPv6 address"),
+    ],
+)
+def test_every_damage_is_found(damage: Callable[[World], None], complaint: str) -> None:
+    """A missing link anywhere between the name and the servers, and a missing family, is named with its host."""
+    settings = settings_of("03-dual-vip")
+    world = json.loads((GOLDEN / "03-dual-vip" / "avi.json").read_text())
+    damage(world)
+    want = wanted(by_kind(manifests_of("03-dual-vip")), settings)
+    with controller(world) as avi:
+        standing = readback.read(avi, settings)
+    assert any(str(each).startswith(complaint) for each in readback.missing(standing, want, settings))
+
+
+def test_statuses_and_leftovers_are_checked_too() -> None:
+    """A status that lacks an address, a host that nobody wants and a missing or foreign route are all named."""
+    settings = settings_of("05-v6-calico")
+    want = wanted(by_kind(manifests_of("05-v6-calico")), settings)
+    with controller(json.loads((GOLDEN / "05-v6-calico" / "avi.json").read_text())) as avi:
+        standing = readback.read(avi, settings)
+    texts = [str(each) for each in readback.missing(standing, want, settings)]
+    assert any("the status of Ingress" in text and text.endswith("says nothing") for text in texts)
+    nothing = Wanted({}, {}, {})
+    texts = [str(each) for each in readback.missing(standing, nothing, settings)]
+    assert sum(text.endswith("is still served") for text in texts) == len(standing.hosts) > 0
+    assert sum(text.endswith("is still there") for text in texts) == len(standing.routes) > 0
+    texts = [str(each) for each in readback.missing(Standing({}, ()), want, settings)]
+    assert sum(text.endswith("is missing") for text in texts) == len(want.routes) > 0
+
+
+def test_the_table_shows_addresses_pools_and_routes() -> None:
+    """Each host has a row with both addresses, each further pool a row of its own; routes follow; columns line up."""
+    settings = settings_of("03-dual-vip")
+    with controller(json.loads((GOLDEN / "03-dual-vip" / "avi.json").read_text())) as avi:
+        standing = readback.read(avi, settings)
+    lines = table.full(standing).splitlines()
+    assert lines[0].split() == ["host", "IPv4", "IPv6", "virtual", "service", "path", "pool", "servers", "up"]
+    row = next(line for line in lines if line.startswith("sec.example.com (TLS)"))
+    host = standing.hosts["sec.example.com"]
+    assert row.split()[2:6] == [*map(str, host.addresses), "peer--sec.example.com", "/"]
+    start = lines[0].index("virtual service")
+    assert all(line[start - 2 : start] in {"  ", "--"} for line in lines[:3] if len(line) > start)
+
+
+def test_changes_show_only_what_differs() -> None:
+    """Between two readings, hosts and routes that are equal are not shown, gone ones are named."""
+    settings = settings_of("05-v6-calico")
+    with controller(json.loads((GOLDEN / "05-v6-calico" / "avi.json").read_text())) as avi:
+        standing = readback.read(avi, settings)
+    assert table.changes(standing, standing) == ""
+    name = next(iter(standing.hosts))
+    text = table.changes(standing, Standing({}, standing.routes[1:]))
+    assert f"gone: {name}" in text
+    assert f"gone: route {standing.routes[0].prefix} via {standing.routes[0].next_hop}" in text
+    assert name in table.changes(Standing({}, standing.routes), standing)
