@@ -144,7 +144,7 @@ class _Demo:
                 if not last.missing and self._all_applied(last):
                     return last, True
                 hosts = f"{last.served} of {len(last.want.hosts)} hosts served"
-                routes = f"{len(last.standing.routes)} of {len(last.want.routes)} routes"
+                routes = f"{len(last.standing.routes)} of {len(last.want.routes or ())} routes"
                 self.screen.progress(f"{self._seconds():.0f} s: {hosts}, {routes}")
             time.sleep(LOOK_EVERY)
         return last, False

@@ -8,7 +8,7 @@ label → pool → servers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,13 +127,8 @@ def missing(standing: Standing, want: Wanted, settings: Settings) -> list[Missin
     for host in want.hosts.values():
         found += [Missing(host.name, text) for text in _host(host, standing.hosts.get(host.name), want, settings)]
     found += [Missing(name, "is still served") for name in standing.hosts if name not in want.hosts]
-    hops = {parse_network(route.prefix): parse_address(route.next_hop) for route in standing.routes}
-    for prefix, nodes in want.routes.items():
-        if prefix not in hops:
-            found.append(Missing("", f"route to {prefix} is missing"))
-        elif hops[prefix] not in nodes:
-            found.append(Missing("", f"route to {prefix} leads to {hops[prefix]}, which is not its node"))
-    found += [Missing("", f"route to {prefix} is still there") for prefix in hops if prefix not in want.routes]
+    if want.routes is not None:
+        found += [Missing("", text) for text in _wrong_routes(standing.routes, want.routes)]
     return found
 
 
@@ -234,6 +229,16 @@ def _vip(host: Host, settings: Settings) -> Iterator[str]:
     for version in {4, 6} - {version for version, _ in promised}:
         if host.of_family(version):
             yield f"has an IPv{version} address that the settings do not promise"
+
+
+def _wrong_routes(routes: Iterable[Route], want: Mapping[Network, frozenset[Address]]) -> Iterator[str]:
+    hops = {parse_network(route.prefix): parse_address(route.next_hop) for route in routes}
+    for prefix, nodes in want.items():
+        if prefix not in hops:
+            yield f"route to {prefix} is missing"
+        elif hops[prefix] not in nodes:
+            yield f"route to {prefix} leads to {hops[prefix]}, which is not its node"
+    yield from (f"route to {prefix} is still there" for prefix in hops if prefix not in want)
 
 
 def _list(addresses: set[Address] | frozenset[Address]) -> str:

@@ -25,6 +25,8 @@ _CONTROLLER = "ako.vmware.com/avi-lb"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _CALICO = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+_POD_CIDRS = "ako.vmware.com/pod-cidrs"
+_POD_CIDR_CNIS = {"", "antrea", "canal", "flannel"}
 _FAMILIES = {"IPv4": 4, "IPv6": 6}
 
 
@@ -40,11 +42,14 @@ class WantedHost:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """All that should stand: hosts by name, what Ingress statuses say, and routes (prefix → addresses of its node)."""
+    """All that should stand: hosts by name, what Ingress statuses say, and routes (prefix → addresses of its node).
+
+    Without `routes` it can't be told which there should be: they are not ours, or the CNI keeps its networks elsewhere.
+    """
 
     hosts: Mapping[str, WantedHost]
     statuses: Mapping[str, list[dict[str, Any]]]
-    routes: Mapping[Network, frozenset[Address]]
+    routes: Mapping[Network, frozenset[Address]] | None
 
 
 def read_cluster(kube: KubeClient, settings: Settings) -> dict[str, list[dict[str, Any]]]:
@@ -146,19 +151,19 @@ def _server_families(settings: Settings) -> set[int]:
     return ({4} if settings.ip_family.v4 else set()) | ({6} if settings.ip_family.v6 else set())
 
 
-def _routes(objects: Objects, settings: Settings) -> dict[Network, frozenset[Address]]:
+def _routes(objects: Objects, settings: Settings) -> dict[Network, frozenset[Address]] | None:
     """The pod networks that must be routed. Networks of nodes that have no address of the family are not expected."""
     if settings.disable_static_routes or settings.service_type is not ServiceType.CLUSTER_IP:
-        return {}
+        return None
     families = _server_families(settings)
     nodes = {node["metadata"]["name"]: node for node in objects.get("Node", ())}
     if settings.cni_plugin == "calico":
         blocks = [each["spec"] for each in objects.get("BlockAffinity", ())]
         pairs = [(spec["cidr"], spec["node"]) for spec in blocks if str(spec.get("deleted")).lower() != "true"]
-    elif settings.cni_plugin in {"", "antrea"}:
+    elif settings.cni_plugin in _POD_CIDR_CNIS:
         pairs = [(cidr, name) for name, node in nodes.items() for cidr in _pod_cidrs(node)]
     else:
-        return {}
+        return None
     found: dict[Network, frozenset[Address]] = {}
     for text, name in pairs:
         network = parse_network(text)
@@ -169,6 +174,9 @@ def _routes(objects: Objects, settings: Settings) -> dict[Network, frozenset[Add
 
 
 def _pod_cidrs(node: dict[str, Any]) -> list[str]:
+    annotated = str((node["metadata"].get("annotations") or {}).get(_POD_CIDRS, ""))
+    if annotated.strip():
+        return [text.strip() for text in annotated.split(",") if text.strip()]
     spec = node.get("spec") or {}
     return spec.get("podCIDRs") or [cidr for cidr in (spec.get("podCIDR"),) if cidr]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.errors import SettingsError
-from shared.settings.build import build, check, notes, warnings
+from shared.settings.build import build, check, notes, unserved, warnings
 from shared.settings.credentials import load_credentials
 from shared.settings.model import (
     AutoFqdn,
@@ -61,6 +61,8 @@ def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
     document = Document(read_values(path))
     overlay(document, keys(SCHEMA), environ)
     values = check(SCHEMA, document)
+    if problems := unserved(values, document):
+        raise SettingsError(problems)
     namespace = environ.get("POD_NAMESPACE", "").strip() or "avi-system"
     if not re.fullmatch(_NAMESPACE, namespace):
         raise SettingsError([("POD_NAMESPACE", f"found {namespace[:60]!r}; write the name of a namespace")])

@@ -71,6 +71,18 @@ def warnings(values: Mapping[str, Any], document: Document) -> Iterator[str]:
         yield "L4Settings.defaultDomain: deprecated; move it to NetworkSettings.defaultDomain"
 
 
+def unserved(values: Mapping[str, Any], document: Document) -> list[tuple[str, str]]:
+    """What is asked for and would build other objects than asked for, as (place, message) pairs."""
+    problems = []
+    for path, field, value in _walk(SCHEMA, values, ()):
+        if field.metadata["use"] is Use.DECISIVE and not _is_default(field, value):
+            said = found(_raw(document.values, path))
+            problems.append(
+                (document.place(path), f"{said} is not served by this release; leave it at its default")
+            )
+    return problems
+
+
 def notes(document: Document) -> Iterator[str]:
     """One line that names all keys that only AKO's own container needs."""
     chart = [str(field.data_key) for field in SCHEMA.fields.values() if field.metadata.get("use") is Use.CHART]

@@ -32,6 +32,7 @@ class Use(enum.Enum):
 
     SERVED = "read and obeyed"
     PENDING = "accepted at its default; any other value is named in a warning"
+    DECISIVE = "refused except at its default: without it other objects would be built than the site has asked for"
     DEPRECATED = "accepted, without effect, named in a warning when it is set"
     CHART = "concerns only how AKO's own container is deployed"
 

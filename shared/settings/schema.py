@@ -32,6 +32,7 @@ from shared.settings.fields import (
 from shared.settings.model import AutoFqdn, IpFamily, ServiceType, ShardSize
 
 _PENDING = Use.PENDING
+_DECISIVE = Use.DECISIVE
 _DNS_NAME = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 _CNI = ("calico", "canal", "flannel", "openshift", "antrea", "ncp", "ovn-kubernetes", "cilium")
 
@@ -94,8 +95,8 @@ class FeatureGates(Section):
 class NamespaceSelector(Section):
     """`AKOSettings.namespaceSelector`."""
 
-    label_key = Text("labelKey", default="", env="NAMESPACE_SYNC_LABEL_KEY", use=_PENDING)
-    label_value = Text("labelValue", default="", env="NAMESPACE_SYNC_LABEL_VALUE", use=_PENDING)
+    label_key = Text("labelKey", default="", env="NAMESPACE_SYNC_LABEL_KEY", use=_DECISIVE)
+    label_value = Text("labelValue", default="", env="NAMESPACE_SYNC_LABEL_VALUE", use=_DECISIVE)
 
 
 class AkoSettings(Section):
@@ -125,18 +126,18 @@ class AkoSettings(Section):
     )
     # No Service of type LoadBalancer is served yet, so both values of layer7Only mean the same until then.
     layer7_only = Flag("layer7Only", default=False)
-    primary = Flag("primaryInstance", default=True, env="PRIMARY_AKO_FLAG", use=_PENDING)
+    primary = Flag("primaryInstance", default=True, env="PRIMARY_AKO_FLAG", use=_DECISIVE)
     events = Flag("enableEvents", default=True, use=_PENDING)
     api_port = Number("apiServerPort", 1, 65_535, whole=True, default=8080, env="AKO_API_PORT", use=_PENDING)
-    delete_config = Flag("deleteConfig", default=False, use=_PENDING)
-    evh = Flag("enableEVH", default=False, env="ENABLE_EVH", use=_PENDING)
+    delete_config = Flag("deleteConfig", default=False, use=_DECISIVE)
+    evh = Flag("enableEVH", default=False, env="ENABLE_EVH", use=_DECISIVE)
     namespace_selector = Part("namespaceSelector", NamespaceSelector)
     services_api = Flag("servicesAPI", default=False, env="SERVICES_API", use=_PENDING)
-    vip_per_namespace = Flag("vipPerNamespace", default=False, env="VIP_PER_NAMESPACE", use=_PENDING)
+    vip_per_namespace = Flag("vipPerNamespace", default=False, env="VIP_PER_NAMESPACE", use=_DECISIVE)
     istio = Flag("istioEnabled", default=False, env="ISTIO_ENABLED", use=_PENDING)
-    blocked_namespaces = Rows("blockedNamespaceList", Text("", default=""), env="BLOCKED_NS_LIST", use=_PENDING)
+    blocked_namespaces = Rows("blockedNamespaceList", Text("", default=""), env="BLOCKED_NS_LIST", use=_DECISIVE)
     default_secrets_only = Flag("useDefaultSecretsOnly", default=False, env="USE_DEFAULT_SECRETS_ONLY", use=_PENDING)
-    vpc_mode = Flag("vpcMode", default=False, env="VPC_MODE", use=_PENDING)
+    vpc_mode = Flag("vpcMode", default=False, env="VPC_MODE", use=_DECISIVE)
 
 
 class NetworkRow(Section):
@@ -178,9 +179,9 @@ class NetworkSettings(Section):
     )
     node_networks = Rows("nodeNetworkList", Part("", NodeNetworkRow), env="NODE_NETWORK_LIST", most=5)
     default_domain = Text("defaultDomain", default="", env="DEFAULT_DOMAIN", pattern=_DOMAIN, shape=_DOMAIN_SHAPE)
-    rhi = Flag("enableRHI", default=False, env="ENABLE_RHI", use=_PENDING)
-    t1_router = Text("nsxtT1LR", default="", env="NSXT_T1_LR", use=_PENDING)
-    bgp_peer_labels = Rows("bgpPeerLabels", Text("", default=""), env="BGP_PEER_LABELS", use=_PENDING)
+    rhi = Flag("enableRHI", default=False, env="ENABLE_RHI", use=_DECISIVE)
+    t1_router = Text("nsxtT1LR", default="", env="NSXT_T1_LR", use=_DECISIVE)
+    bgp_peer_labels = Rows("bgpPeerLabels", Text("", default=""), env="BGP_PEER_LABELS", use=_DECISIVE)
     subnet_ip = Anything("subnetIP", default=None, use=Use.DEPRECATED)
     subnet_prefix = Anything("subnetPrefix", default=None, use=Use.DEPRECATED)
     network_name = Anything("networkName", default=None, use=Use.DEPRECATED)
@@ -194,7 +195,7 @@ class L7Settings(Section):
         {"ClusterIP": ServiceType.CLUSTER_IP, "NodePort": ServiceType.NODE_PORT},
         default=ServiceType.CLUSTER_IP,
         env="SERVICE_TYPE",
-        use=_PENDING,
+        use=_DECISIVE,
         refused={"NodePortLocal": "which needs the pod's node ports and is not part of this release"},
     )
     shard_size = Choice("shardVSSize", _SHARDS, default=ShardSize.LARGE, env="SHARD_VS_SIZE")
@@ -202,7 +203,7 @@ class L7Settings(Section):
         "passthroughShardSize", _SHARDS, default=ShardSize.SMALL, env="PASSTHROUGH_SHARD_SIZE", use=_PENDING
     )
     default_controller = Flag("defaultIngController", default=True, env="DEFAULT_ING_CONTROLLER", use=_PENDING)
-    no_pool_group_for_sni = Flag("noPGForSNI", default=False, use=_PENDING)
+    no_pool_group_for_sni = Flag("noPGForSNI", default=False, use=_DECISIVE)
     multi_cluster_ingress = Flag("enableMCI", default=False, env="MCI_ENABLED", use=_PENDING)
     fqdn_reuse = Choice(
         "fqdnReusePolicy",

@@ -166,5 +166,6 @@ class Work:
         return {"later": later, "ready": live + bulk, "claims": claims}
 
     def _seconds(self) -> float:
-        seconds, micros = self.state.client.time()
+        with bounded():
+            seconds, micros = self.state.client.time()
         return float(seconds) + float(micros) / MILLION

@@ -15,7 +15,7 @@ from simulator.avi.sessions import Sessions
 from simulator.avi.writes import MASKED, SECRETS
 from simulator.server import RESET, Answer, Headers, Request, Response
 
-KEPT_CALLS = 200_000
+KEPT_CALLS = 50_000
 ACTIONS = ("status", "timeout", "reset", "expire")
 
 

@@ -60,25 +60,27 @@ def _application(owner: str, number: int) -> Iterator[Item]:
     yield made("httppolicyset", http_request_policy={"rules": [_rule(stem)]})
     yield made("vsdatascriptset", pool_group_refs=[f"poolgroup/{stem}-group"], datascript=[_script()])
     yield "stringgroup", {"name": stem, "type": "SG_TYPE_STRING", "kv": [{"key": stem}], **marks}
-    yield made(
-        "virtualservice",
-        **cloud,
-        type="VS_TYPE_VH_PARENT",
-        services=[{"port": 80, "enable_ssl": False}],
-        vsvip_ref=f"vsvip/{stem}",
-        vrf_context_ref="vrfcontext/global",
-        se_group_ref="serviceenginegroup/Default-Group",
-        application_profile_ref="applicationprofile/System-HTTP",
-        network_profile_ref="networkprofile/System-TCP-Proxy",
-        ssl_key_and_certificate_refs=[f"sslkeyandcertificate/{stem}"],
-        http_policies=[{"index": 11, "http_policy_set_ref": f"httppolicyset/{stem}"}],
-        vs_datascripts=[{"index": 0, "vs_datascript_set_ref": f"vsdatascriptset/{stem}"}],
-    )
+    yield made("virtualservice", **cloud, **_service(stem))
     yield "vrfcontext", _route(owner, number, by_hand=by_hand)
     if by_hand:
         yield "healthmonitor", {"name": stem, "type": "HEALTH_MONITOR_TCP"}
     else:
         yield made("pkiprofile", ca_certs=[{"certificate": PEM}])
+
+
+def _service(stem: str) -> dict[str, Any]:
+    return {
+        "type": "VS_TYPE_VH_PARENT",
+        "services": [{"port": 80, "enable_ssl": False}],
+        "vsvip_ref": f"vsvip/{stem}",
+        "vrf_context_ref": "vrfcontext/global",
+        "se_group_ref": "serviceenginegroup/Default-Group",
+        "application_profile_ref": "applicationprofile/System-HTTP",
+        "network_profile_ref": "networkprofile/System-TCP-Proxy",
+        "ssl_key_and_certificate_refs": [f"sslkeyandcertificate/{stem}"],
+        "http_policies": [{"index": 11, "http_policy_set_ref": f"httppolicyset/{stem}"}],
+        "vs_datascripts": [{"index": 0, "vs_datascript_set_ref": f"vsdatascriptset/{stem}"}],
+    }
 
 
 def _server(number: int) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def _server(number: int) -> dict[str, Any]:
 
 def _vip(number: int) -> dict[str, Any]:
     network = {"network_ref": "network/net2"}
-    kind = ("V4_ONLY", "V6_ONLY", "V4_V6")[number % 3]
+    kind = ("V4_ONLY", "V6_ONLY", "V4_V6")[(number + number // 3) % 3]
     return {"vip_id": "0", "auto_allocate_ip": True, "auto_allocate_ip_type": kind, "ipam_network_subnet": network}
 
 

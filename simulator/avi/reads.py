@@ -75,13 +75,13 @@ class Reader:
         for key, values in query.items():
             value = values[0]
             if key == "name.contains":
-                tests.append(lambda record, value=value: value in record.name)  # type: ignore[misc]
+                tests.append(_containing(value))
             elif key in {"cloud_uuid", "cloud_ref.uuid", "cloud_ref.name"} and rest_type in self._scopes.cloud_types:
                 tests.append(self._in_cloud(value, by_name=key.endswith("name")))
             elif key == "label_key":
                 tests.append(_labelled(value, query.get("label_value", [""])[0]))
             elif key in fields and key not in {"name", "cloud_ref", "tenant_ref"}:
-                tests.append(lambda record, key=key, value=value: _text(record.body.get(key)) == value)  # type: ignore[misc]
+                tests.append(_having(key, value))
         return tests
 
     def _in_cloud(self, value: str, *, by_name: bool) -> Test:
@@ -117,6 +117,14 @@ def _number(query: Query, key: str, default: int) -> int:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _containing(part: str) -> Test:
+    return lambda record: part in record.name
+
+
+def _having(field: str, text: str) -> Test:
+    return lambda record: _text(record.body.get(field)) == text
 
 
 def _labelled(key: str, value: str) -> Test:

@@ -199,7 +199,9 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 
 
 def _wrong(path: str, value: Any, kind: str) -> ApiError:
-    shown = type(value).__name__ if isinstance(value, (dict, list)) or path.endswith("key") else repr(value)
+    last = path.rpartition(".")[2]
+    hidden = isinstance(value, (dict, list)) or "key" in last or "pass" in last  # no secret in a sentence
+    shown = type(value).__name__ if hidden else repr(value)
     return ApiError(400, f"{path}: {shown[:80]} is not a valid {kind}")
 
 

@@ -82,17 +82,17 @@ class Allocator:
                 continue
             address = vip[field]["addr"]
             if automatic:
-                self._inside(vip, family, address)
+                self._inside(vip, family, address, existing=had is not None)
                 vip["avi_allocated_vip"] = True
             if self._holders.get((vrf, address), uuid) != uuid or address in taken:
                 raise ApiError(400, f"IP address {address} is already in use in this VRF")
             taken.add(address)
 
-    def _inside(self, vip: Vip, family: str, address: str) -> None:
+    def _inside(self, vip: Vip, family: str, address: str, *, existing: bool) -> None:
         subnets = self._subnets(vip, family)
         if not any(ipaddress.ip_address(address) in subnet for subnet, _ in subnets):
             shown = [str(subnet) for subnet, _ in subnets]
-            raise ApiError(400, f"IP address {address} is not in {shown} of the VIP's network. {CHANGED_IP}")
+            raise ApiError(400, CHANGED_IP if existing else f"IP address {address} is not in the VIP's subnets {shown}")
 
     def _free(self, vrf: str, vip: Vip, family: str, taken: set[str]) -> str:
         network = self._network(vip)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.errors import SettingsError
 from shared.settings import AutoFqdn, IpFamily, ServiceType, Settings, ShardSize, load
 
 REQUIRED = {
@@ -211,10 +212,6 @@ def test_the_cni_is_lower_cased(tmp_path: Path, text: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("values", "warning"),
     [
-        ({"AKOSettings": {"enableEVH": "true"}}, "AKOSettings.enableEVH: 'true' has no effect"),
-        ({"L7Settings": {"serviceType": "NodePort"}}, "L7Settings.serviceType: 'NodePort'"),
-        ({"AKOSettings": {"namespaceSelector": {"labelKey": "a"}}}, "AKOSettings.namespaceSelector.labelKey: "),
-        ({"AKOSettings": {"blockedNamespaceList": ["kube-system"]}}, "AKOSettings.blockedNamespaceList: "),
         ({"AKOSettings": {"apiServerPort": 9090}}, "AKOSettings.apiServerPort: "),
         ({"L7Settings": {"passthroughShardSize": "LARGE"}}, "L7Settings.passthroughShardSize: "),
         ({"featureGates": {"GatewayAPI": True}}, "featureGates.GatewayAPI: "),
@@ -231,8 +228,27 @@ def test_what_is_not_served_is_named(tmp_path: Path, values: dict[str, Any], war
 
 def test_a_warning_names_the_variable_it_came_from() -> None:
     """A value from the environment is reported under its variable."""
-    (line,) = load(None, REQUIRED | {"ENABLE_EVH": "true"}).warnings
-    assert line.startswith("ENABLE_EVH: ")
+    (line,) = load(None, REQUIRED | {"AKO_API_PORT": "9090"}).warnings
+    assert line.startswith("AKO_API_PORT: ")
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"AKOSettings": {"enableEVH": "true"}}, "AKOSettings.enableEVH"),
+        ({"L7Settings": {"serviceType": "NodePort"}}, "L7Settings.serviceType"),
+        ({"AKOSettings": {"namespaceSelector": {"labelKey": "a"}}}, "AKOSettings.namespaceSelector.labelKey"),
+        ({"AKOSettings": {"blockedNamespaceList": ["kube-system"]}}, "AKOSettings.blockedNamespaceList"),
+        ({"AKOSettings": {"primaryInstance": False}}, "AKOSettings.primaryInstance"),
+        ({"AKOSettings": {"deleteConfig": True}}, "AKOSettings.deleteConfig"),
+        ({"NetworkSettings": {"nsxtT1LR": "t1"}}, "NetworkSettings.nsxtT1LR"),
+    ],
+)
+def test_what_would_build_other_objects_is_refused(tmp_path: Path, values: dict[str, Any], place: str) -> None:
+    """A key without which other objects would be built than asked for is an error until it is served."""
+    with pytest.raises(SettingsError) as caught:
+        load(write(tmp_path, values), REQUIRED)
+    assert [found for found, _ in caught.value.problems] == [place]
 
 
 def test_the_old_default_domain_still_counts(tmp_path: Path) -> None:
