@@ -133,6 +133,16 @@ class Scene:
         """Every Event as `reason: message`."""
         return [f"{item['reason']}: {item['message']}" for item in self.kube.get("/api/v1/events")["items"]]
 
+    def warnings(self, kind: str, name: str) -> list[str]:
+        """The warnings on one object."""
+        return [
+            item["message"]
+            for item in self.kube.get("/api/v1/events")["items"]
+            if item["type"] == "Warning"
+            and item["involvedObject"]["kind"] == kind
+            and item["involvedObject"]["name"] == name
+        ]
+
     def unfinished(self) -> list[str]:
         """Keys that are ready, claimed, or wait for something (but not the next census)."""
         redis = self.state.client
