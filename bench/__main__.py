@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 
 from bench import core, pipeline
+
+HEADS = ("hosts", "latency", "workers", "objects", "statuses")
+HEADS += ("avi", "kube", "redis", "watcher", "workers", "watcher MB", "worker MB")
+COLD = "  {:>5} {:>7} {:>7} {:>8} {:>8} | {:>5} {:>5} {:>5} {:>7} {:>7} | {:>10} {:>9}"
 
 
 def main() -> int:
@@ -27,21 +32,15 @@ def main() -> int:
         for name, value in pipeline.latency().items():
             print(f"  {name:44} {value:10.1f}")
     if "cold" in parts:
-        print("Cold sync (median of %d runs): seconds until all objects stand / until all statuses stand" % args.runs)
-        print(
-            "  hosts  latency  workers   objects  statuses   CPU s: avi-sim  kube-sim  redis  watcher  workers   RSS MB: watcher  worker"
-        )
-        for hosts in args.hosts:
-            for latency in args.latencies:
-                for workers in args.workers:
-                    runs = [pipeline.cold(hosts, latency, workers) for _ in range(args.runs)]
-                    row = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-                    print(
-                        f"  {hosts:5d} {latency:5d} ms {workers:8d} {row['objects']:9.2f} {row['statuses']:9.2f}"
-                        f" {row['avi']:17.1f} {row['kube']:9.1f} {row['redis']:6.1f} {row['watcher']:8.1f} {row['workers']:8.1f}"
-                        f" {row['watcher_rss']:17.0f} {row['worker_rss']:7.0f}",
-                        flush=True,
-                    )
+        print(f"Cold sync, median of {args.runs}: s until all objects and all statuses stand; CPU s by process; memory")
+        print(COLD.format(*HEADS))
+        for hosts, latency, workers in itertools.product(args.hosts, args.latencies, args.workers):
+            runs = [pipeline.cold(hosts, latency, workers) for _ in range(args.runs)]
+            row = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+            figures = [f"{row[name]:.2f}" for name in ("objects", "statuses")]
+            figures += [f"{row[name]:.1f}" for name in ("avi", "kube", "redis", "watcher", "workers")]
+            figures += [f"{row[name]:.0f}" for name in ("watcher_rss", "worker_rss")]
+            print(COLD.format(hosts, f"{latency} ms", workers, *figures), flush=True)
     return 0
 
 

@@ -44,9 +44,9 @@ class Measured:
             call for call in self.audit() if call["method"] in {"POST", "PUT", "DELETE"} and "/api/" in call["path"]
         ]
 
-    def dump(self) -> dict[str, list[dict[str, Any]]]:
-        """Every object on the controller, by type."""
-        found: dict[str, dict[str, dict[str, Any]]] = self.stack.avi_control("dump")
+    def dump(self, types: str = "") -> dict[str, list[dict[str, Any]]]:
+        """The objects on the controller, by type; only some `types` (comma-separated) if given."""
+        found: dict[str, dict[str, dict[str, Any]]] = self.stack.avi_control(f"dump?type={types}" if types else "dump")
         return {type_: list(objects.values()) for type_, objects in found.items()}
 
     def statuses(self) -> int:
@@ -73,17 +73,21 @@ def expected(hosts: int) -> dict[str, int]:
     return {"pool": hosts, "sslkeyandcertificate": tls, "httppolicyset": tls, "virtualservice": tls, "poolgroup": tls}
 
 
+def _listed(measured: Measured, hosts: int) -> bool:
+    """Every host is listed by its shared parent; a look that costs the simulator little."""
+    return sum(len(obj.get("dns_info", [])) - 1 for obj in measured.dump("vsvip").get("vsvip", [])) == hosts
+
+
 def _complete(measured: Measured, hosts: int) -> bool:
     """Every host's objects stand, and every host is listed by its shared parent."""
+    if not _listed(measured, hosts):
+        return False
     dump = measured.dump()
     ours = {type_: [obj for obj in objects if obj["name"].startswith("bench--")] for type_, objects in dump.items()}
     if any(len(ours.get(type_, [])) < number for type_, number in expected(hosts).items()):
         return False
     groups = [obj for obj in ours["poolgroup"] if "Shared-L7-" in obj["name"]]
-    vips = ours["vsvip"]
-    members = sum(len(obj.get("members", [])) for obj in groups)
-    fqdns = sum(len(obj.get("dns_info", [])) - 1 for obj in vips)
-    return members == hosts // 2 and fqdns == hosts
+    return sum(len(obj.get("members", [])) for obj in groups) == hosts // 2
 
 
 def cold(hosts: int, latency_ms: int, workers: int) -> dict[str, float]:
