@@ -12,12 +12,16 @@ from shared.settings.model import ServiceType, Settings
 from workers.model.types import Facts
 
 
+# Clouds, networks, VRFs and SE groups mostly belong to the tenant admin, whatever tenant we build in.
+ANY = "*"
+
+
 def read_facts(avi: AviClient, settings: Settings) -> Facts:
     """The facts as they are now. Raises AkoError naming the setting whose object does not exist."""
     controller = settings.controller
-    cloud = _must(avi.find("cloud", controller.cloud), "ControllerSettings.cloudName", controller.cloud)
+    cloud = _must(avi.find("cloud", controller.cloud, tenant=ANY), "ControllerSettings.cloudName", controller.cloud)
     group = _must(
-        avi.find("serviceenginegroup", controller.se_group, cloud=controller.cloud),
+        avi.find("serviceenginegroup", controller.se_group, tenant=ANY, cloud=controller.cloud),
         "ControllerSettings.serviceEngineGroupName",
         controller.se_group,
     )
@@ -37,12 +41,12 @@ def read_facts(avi: AviClient, settings: Settings) -> Facts:
 def _vrf(avi: AviClient, settings: Settings) -> str:
     """The VRF: as configured, else that of the VIP network (NodePort mode: `global`)."""
     if settings.controller.vrf:
-        found = avi.find("vrfcontext", settings.controller.vrf, cloud=settings.controller.cloud)
+        found = avi.find("vrfcontext", settings.controller.vrf, tenant=ANY, cloud=settings.controller.cloud)
         return str(_must(found, "ControllerSettings.vrfName", settings.controller.vrf)["name"])
     if settings.service_type is ServiceType.NODE_PORT or not settings.vip_networks:
         return "global"
     name = settings.vip_networks[0].name
-    network = avi.find("network", name, cloud=settings.controller.cloud)
+    network = avi.find("network", name, tenant=ANY, cloud=settings.controller.cloud)
     ref = str(_must(network, "NetworkSettings.vipNetworkList[0].networkName", name).get("vrf_context_ref", ""))
     return name_of(ref) or "global"
 
@@ -54,7 +58,7 @@ def name_of(reference: str) -> str:
 
 
 def _node_network(avi: AviClient, settings: Settings, name: str) -> str:
-    found = avi.find("network", name, cloud=settings.controller.cloud)
+    found = avi.find("network", name, tenant=ANY, cloud=settings.controller.cloud)
     return str(_must(found, "NetworkSettings.nodeNetworkList", name)["uuid"])
 
 

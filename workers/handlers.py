@@ -16,6 +16,7 @@ from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerView, Mirror, State, Work, keys
 from shared.state.connection import bounded
 from workers.execute import Executor, entry_of
+from workers.facts import ANY, name_of
 from workers.model.hosts import desired_host
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
@@ -153,7 +154,7 @@ class Handlers:
         """Read, change our entries, write; again when somebody else wrote in between. Raises AviStale after 8 times."""
         id_ = object_id(part.type, part.tenant, part.name)
         for attempt in range(1, SHARED_TRIES + 1):
-            actual = self.avi.find(part.type, part.name, tenant=part.tenant, cloud=self.settings.controller.cloud)
+            actual = self.avi.find(part.type, part.name, tenant=ANY, cloud=self.settings.controller.cloud)
             if actual is None:
                 raise AviNotFound(f"{part.type} {part.name!r} does not exist on the controller", where=claim.key)
             merged = merge_shared(actual, part, self.settings.cluster_name)
@@ -166,7 +167,8 @@ class Handlers:
             if not claim.may_write(self.settings.pipeline.lease_ttl):
                 raise ClaimLost("less than half of the lease is left", where=claim.key)
             try:
-                self.avi.update(part.type, str(actual["uuid"]), merged, tenant=part.tenant)
+                tenant = name_of(str(actual["tenant_ref"])) or part.tenant
+                self.avi.update(part.type, str(actual["uuid"]), merged, tenant=tenant)
             except AviStale:
                 if attempt == SHARED_TRIES:
                     raise

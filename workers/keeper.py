@@ -35,6 +35,7 @@ class Keeper:
         self.slots = slots
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
+        self._odd_digest = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -72,6 +73,7 @@ class Keeper:
                     renewed = now
                 if now - announced >= ANNOUNCE_SECONDS:
                     self.work.announce(self.slots)
+                    self._compare_settings()
                     announced = now
                 self._tick()
             except StateUnavailable as error:
@@ -93,6 +95,18 @@ class Keeper:
             wake = uuid.uuid4().hex[:8]
             self.work.waking(wake)
             self.publish(tick.keys[start :: tick.wakeups][:20], "ready since the last tick", wake)
+
+    def _compare_settings(self) -> None:
+        """Says once, not every time, that this worker gets no work because the watcher has other settings."""
+        published = self.work.published_digest()
+        if published not in {self.work.digest, self._odd_digest, ""}:
+            log.warning(
+                "the watcher published settings %s, this worker has %s and gets no work; "
+                "give both the same values.yaml and restart the older one",
+                published,
+                self.work.digest,
+            )
+        self._odd_digest = published if published != self.work.digest else ""
 
     def _announce(self) -> None:
         try:

@@ -60,9 +60,8 @@ class Reconciler:
 
     def one(self, claim: Claim) -> None:
         """One run of one key, from the claim to the finish."""
-        kind, _ = keys.split(claim.key)
         try:
-            result = self._guarded(self.handlers[kind], claim)
+            result = self._guarded(claim)
             self.report(claim, result)
             self.work.finish(
                 claim,
@@ -77,10 +76,10 @@ class Reconciler:
         except StateUnavailable as error:
             log.warning("run of %s ended without a finish, its lease will end: %s", claim.key, error.message)
 
-    def _guarded(self, handler: Handler, claim: Claim) -> Result:
+    def _guarded(self, claim: Claim) -> Result:
         """The handler's result; any error becomes a result, so that no key can stop a worker."""
         try:
-            return handler(claim)
+            return self.handlers[keys.split(claim.key)[0]](claim)
         except (ClaimLost, StateUnavailable):
             raise
         except AkoError as error:

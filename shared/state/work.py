@@ -157,6 +157,10 @@ class Work:
         with bounded():
             self.state.client.zrem(self.state.key("wakes"), wake)
 
+    def published_digest(self) -> str:
+        """The digest of the settings that the watcher works by, "" before it has begun."""
+        return self.state.fields("meta", ["digest"])[0] or ""
+
     def depth(self) -> dict[str, int]:
         """How many keys are in each set: later, ready (live and bulk) and claims."""
         with bounded(), self.state.client.pipeline(transaction=False) as pipe:

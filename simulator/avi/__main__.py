@@ -19,7 +19,7 @@ from simulator.server import serve
 
 def main(argv: list[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT; 2 when the arguments or the objects to load are wrong."""
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     password = arguments.password or os.environ.get("AKO_SIM_PASSWORD") or ""
     if not password:
         password = secrets.token_urlsafe(12)
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
             simulator.handle,
             host=arguments.host,
             port=arguments.port,
-            tls=_tls(arguments.host, arguments.cert_out) if arguments.tls else None,
+            tls=_tls(arguments.name or arguments.host, arguments.cert_out) if arguments.tls else None,
             ready_file=arguments.ready_file,
             on_ready=lambda url: _say(f"simulated Avi Controller at {url}"),
         )
@@ -45,13 +45,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="ako-avi-simulator", description="An Avi Controller to develop and test against."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
     parser.add_argument("--tls", action="store_true", help="serve HTTPS with a certificate made at start")
+    parser.add_argument("--name", help="DNS name that the certificate is for too (default: the address)")
     parser.add_argument("--cert-out", type=Path, metavar="FILE", help="where to write that certificate (PEM)")
     parser.add_argument(
         "--username", default=os.environ.get("AKO_AVI_USERNAME") or "admin", help="the one user (default %(default)s)"
