@@ -32,7 +32,7 @@ import yaml
 from cli import redis_server
 from cli.processes import Child, Processes, module
 from shared.avi.client import AviClient
-from shared.errors import AkoError
+from shared.errors import AkoError, KubeNotFound
 from shared.kube import KubeClient
 from shared.settings import Settings, load, load_credentials
 from shared.settings.schema import SCHEMA, keys
@@ -114,6 +114,7 @@ class Stack:
         if avi is not None:
             self.avi_url = self._url_of(avi)
         self.environ = self._pipeline_environment(password)
+        self._give_home()
         if self._given_redis:
             self._forget()
 
@@ -224,6 +225,18 @@ class Stack:
         path = self._ready_file_path(name)
         path.unlink(missing_ok=True)
         return path
+
+    def _give_home(self) -> None:
+        """The namespace in which the watchers keep their Lease; only the emulator gets one that is missing."""
+        home, kube = self.settings.pod_namespace, self.kube_client()
+        try:
+            kube.get(f"/api/v1/namespaces/{home}")
+        except KubeNotFound:
+            if self._real_kube:
+                action = f"Create it (kubectl create namespace {home}) or set POD_NAMESPACE to one that exists"
+                raise AkoError(f"the namespace {home} does not exist", where=kube.url, action=action) from None
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}
+            kube.create("/api/v1/namespaces", body)
 
     def _command(self, command: str, *arguments: str) -> list[str]:
         return module("cli", command, "--log-level", self._log_level, *arguments)

@@ -92,6 +92,10 @@ class StreamResponse:
     content_type: str = "application/json"
 
 
+class StreamReset(Exception):
+    """Raised by a stream's generator to cut the connection in the middle of the answer."""
+
+
 class _Reset:
     """The type of `RESET`."""
 
@@ -141,11 +145,12 @@ class _Application:
             await send({"type": "http.response.body", "body": answer.body})
         elif isinstance(answer, StreamResponse):
             await send(_start(answer, []))
-            await _stream(answer.chunks, receive, send)
+            try:
+                await _stream(answer.chunks, receive, send)
+            except StreamReset:
+                await _reset(scope["transport"], receive)
         else:
-            _cut(scope["transport"])
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            await _reset(scope["transport"], receive)
 
     async def _answer(self, request: Request) -> Answer:
         try:
@@ -188,6 +193,13 @@ async def _stream(chunks: AsyncGenerator[bytes, None], receive: Any, send: Any) 
         for task in (sending, leaving):
             task.cancel()
         await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _reset(transport: Any, receive: Any) -> None:
+    """Cuts the connection and waits until it is gone."""
+    _cut(transport)
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _cut(transport: Any) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from shared.avi.client import AviClient
-
 from shared.avi.references import parse
 from shared.errors import AkoError
 from shared.settings.model import ServiceType, Settings
 from workers.model.types import Facts
-
 
 # Clouds, networks, VRFs and SE groups mostly belong to the tenant admin, whatever tenant we build in.
 ANY = "*"

@@ -79,7 +79,7 @@ def _key_of(item: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 class _Pruning:
-    """Takes out of an object what was applied before and is not applied now; `owned` are the paths of other managers."""
+    """Takes out of an object what was applied before and not now; `owned` are the paths of other managers."""
 
     def __init__(self, keys: Keys, owned: set[Path]) -> None:
         self._keys = keys

@@ -42,7 +42,7 @@ def validate_crd(crd: Obj, old: Obj | None, _: Cluster) -> Iterator[Cause]:
     missing += [f"spec.names.{name}" for name in ("plural", "kind") if not names.get(name)]
     yield from (required(name) for name in missing)
     if not missing and crd["metadata"]["name"] != f"{names['plural']}.{spec['group']}":
-        yield invalid("metadata.name", crd["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group")
+        yield invalid("metadata.name", crd["metadata"]["name"], 'must be spec.names.plural+"."+spec.group')
     if spec.get("scope") and spec["scope"] not in {"Cluster", "Namespaced"}:
         yield unsupported("spec.scope", spec["scope"], ("Cluster", "Namespaced"))
     if len([version for version in versions if version.get("storage")]) != 1:

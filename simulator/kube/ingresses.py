@@ -75,9 +75,7 @@ def _paths(paths: list[Obj], where: str) -> Iterator[Cause]:
             yield required(f"{here}.pathType", "pathType must be specified")
         elif kind not in _PATH_TYPES:
             yield unsupported(f"{here}.pathType", kind, _PATH_TYPES)
-        elif kind != "ImplementationSpecific" and not text.startswith("/"):
-            yield invalid(f"{here}.path", text, "must be an absolute path")
-        elif text and not text.startswith("/"):
+        elif (kind != "ImplementationSpecific" and not text.startswith("/")) or (text and not text.startswith("/")):
             yield invalid(f"{here}.path", text, "must be an absolute path")
         yield from _backend(path.get("backend") or {}, f"{here}.backend")
 

@@ -1,4 +1,4 @@
-"""Which lists are merged element by element, and by what: `x-kubernetes-patch-merge-key` and `list-map-keys` of the API.
+"""Which lists are merged element by element, and by which fields, as the API's own description has it.
 
 Paths are field names joined by dots, without list elements. A strategic merge patch uses the first key, server-side
 apply all of them. What is not named here is replaced as a whole, as most lists of the networking kinds are.

@@ -14,14 +14,13 @@ from simulator.kube.resources import Obj, Resource
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 _SERVICE = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+_TEXT = "must consist of lower case alphanumeric characters"
+_ENDS = "and must start and end with an alphanumeric character"
 _PATTERNS = {
-    "services": (_SERVICE, "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-                 "alphabetic character, and end with an alphanumeric character"),
-    "namespaces": (_LABEL, "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
-                   "must start and end with an alphanumeric character"),
-}  # fmt: skip
-_OTHERS = (_SUBDOMAIN, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-           "and must start and end with an alphanumeric character")  # fmt: skip
+    "services": (_SERVICE, f"a DNS-1035 label {_TEXT} or '-', and must start with an alphabetic character"),
+    "namespaces": (_LABEL, f"a lowercase RFC 1123 label {_TEXT} or '-', {_ENDS}"),
+}
+_OTHERS = (_SUBDOMAIN, f"a lowercase RFC 1123 subdomain {_TEXT}, '-' or '.', {_ENDS}")
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
 

@@ -39,8 +39,7 @@ class Remover:
         """Removes an object that has lost its last finalizer; `obj` is its last state."""
         metadata = obj["metadata"]
         namespace = metadata.get("namespace", "")
-        self._store.put(resource.key, namespace, metadata["name"], obj)
-        last = self._store.remove(resource.key, namespace, metadata["name"])
+        last = self._store.remove(resource.key, namespace, metadata["name"], obj)
         self._namespace_emptied(namespace)
         return last
 

@@ -93,9 +93,6 @@ def default_service(service: Obj, old: Obj | None, cluster: Cluster) -> None:
     for port in spec.get("ports") or ():
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))
-    for entry in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
-        if entry.get("ip"):
-            entry.setdefault("ipMode", "VIP")
     if kind == "ExternalName":
         for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
             spec.pop(name, None)
@@ -108,6 +105,13 @@ def default_service(service: Obj, old: Obj | None, cluster: Cluster) -> None:
         if kind == "LoadBalancer":
             spec.setdefault("allocateLoadBalancerNodePorts", True)
         _allocate_node_ports(spec, before, cluster)
+
+
+def default_status(service: Obj) -> None:
+    """Fills in the status of a load balancer."""
+    for entry in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
+        if entry.get("ip"):
+            entry.setdefault("ipMode", "VIP")
 
 
 def _families(spec: Obj, before: Obj, cluster: Cluster) -> None:
@@ -250,7 +254,7 @@ def _address_causes(spec: Obj, old: Obj | None, cluster: Cluster) -> Iterator[Ca
     for place, (address, family) in enumerate(itertools.zip_longest(spec.get("clusterIPs") or [], spec["ipFamilies"])):
         where = f"spec.clusterIPs[{place}]"
         had = before[place] if place < len(before) else None
-        if address is None or address == "None" or address == had:
+        if address in {None, "None", had}:
             continue
         if had:
             yield invalid(where, address, "may not change once set")

@@ -139,21 +139,18 @@ def _wrong(value: Any, shape: Any, path: str) -> list[tuple[str, Any, Any]]:
     """(path, expected, value) of what does not fit."""
     if value is None:
         return []
-    if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            return [(path, shape, value)]
-        if "*" in shape:
-            return [(f"{path}.{name}", str, below) for name, below in value.items() if not isinstance(below, str)]
-        return [
-            wrong
-            for name, below in shape.items()
-            if name in value
-            for wrong in _wrong(value[name], below, f"{path}.{name}" if path else name)
-        ]
+    kind: Any = type(shape) if isinstance(shape, dict | list) else shape
+    if not isinstance(value, kind) or (isinstance(value, bool) and shape in (int, _INT_OR_STRING)):
+        return [(path, shape, value)]
     if isinstance(shape, list):
-        if not isinstance(value, list):
-            return [(path, shape, value)]
         return [wrong for item in value for wrong in _wrong(item, shape[0], path)]
-    if isinstance(value, shape) and not (isinstance(value, bool) and shape in {int, _INT_OR_STRING}):
+    if not isinstance(shape, dict):
         return []
-    return [(path, shape, value)]
+    if "*" in shape:
+        return [(f"{path}.{name}", str, below) for name, below in value.items() if not isinstance(below, str)]
+    return [
+        wrong
+        for name, below in shape.items()
+        if name in value
+        for wrong in _wrong(value[name], below, f"{path}.{name}" if path else name)
+    ]

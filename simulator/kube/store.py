@@ -38,7 +38,13 @@ class Change:
     __slots__ = ("_line", "before", "key", "name", "namespace", "record", "type")
 
     def __init__(
-        self, type: str, key: str, namespace: str, name: str, record: Record, before: Record | None  # noqa: A002
+        self,
+        type: str,  # noqa: A002 - the event's own word
+        key: str,
+        namespace: str,
+        name: str,
+        record: Record,
+        before: Record | None,
     ) -> None:
         self.type = type
         self.key = key
@@ -97,10 +103,11 @@ class Store:
         self._publish(Change("ADDED" if before is None else "MODIFIED", key, namespace, name, record, before))
         return record
 
-    def remove(self, key: str, namespace: str, name: str) -> Record:
-        """Removes an object that is there; returns its last state, with the version of the removal."""
+    def remove(self, key: str, namespace: str, name: str, last: Obj | None = None) -> Record:
+        """Removes an object that is there; returns its last state (`last` if given) with the version of the removal."""
         before = self._objects[key][namespace].pop(name)
-        record = self._next({**before.obj, "metadata": {**before.obj["metadata"]}})
+        state = before.obj if last is None else last
+        record = self._next({**state, "metadata": {**state["metadata"]}})
         self._publish(Change("DELETED", key, namespace, name, record, before))
         return record
 

@@ -20,7 +20,7 @@ from simulator.kube.errors import ApiError, already_exists, bad_request, forbidd
 from simulator.kube.removal import Remover
 from simulator.kube.resources import CRDS, NAMESPACES, Obj, Registry, Resource
 from simulator.kube.rules import NO_RULE, RULES
-from simulator.kube.services import Cluster
+from simulator.kube.services import Cluster, default_status
 from simulator.kube.shapes import check_shape, without_nulls
 from simulator.kube.store import Record, Store
 
@@ -57,9 +57,9 @@ class Writer:
         self._store, self._registry, self._cluster, self._remover = store, registry, cluster, remover
         self._appliers = Appliers()
         store.listeners.append(
-            lambda change: self._appliers.forget(change.record.obj["metadata"]["uid"])
-            if change.type == "DELETED"
-            else None
+            lambda change: (
+                self._appliers.forget(change.record.obj["metadata"]["uid"]) if change.type == "DELETED" else None
+            )
         )
 
     def create(self, target: Target, body: Any, options: Options) -> Record:
@@ -148,6 +148,8 @@ class Writer:
         if target.sub == "status":
             obj = _status_change(resource, obj, old.obj)
             check_shape(resource, obj)
+            if resource.key == "services":
+                default_status(obj)
         else:
             check_shape(resource, obj)
             if resource.status and not (options.trusted and "status" in obj):
@@ -191,7 +193,9 @@ class Writer:
     def _apply(self, target: Target, body: bytes, options: Options) -> tuple[Record, bool]:
         resource = target.resource
         if not options.manager:
-            raise bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch")
+            raise bad_request(
+                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
+            )
         config = meta.identify(resource, without_nulls(_yaml(body)))
         meta.place(resource, config, target.namespace or "")
         if config["metadata"].setdefault("name", target.name) != target.name:
