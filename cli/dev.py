@@ -47,8 +47,6 @@ def run(options: argparse.Namespace) -> int:
     load(str(values), {"CTRL_IPADDRESS": "127.0.0.1"})  # mistakes in the file, before anything is started
     if options.kubeconfig is not None:
         KubeClient.from_config(options.kubeconfig)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
     directory = Path(options.directory or tempfile.mkdtemp(prefix="ako-dev-"))
     stack = Stack(
         directory,
@@ -86,6 +84,7 @@ class _Demo:
         self.options, self.stack, self.folder, self.manifests = options, stack, folder, manifests
         self.screen = Screen(sys.stdout)
         self.begun = time.monotonic()
+        self.interrupts = _Interrupts()
         self.settings: Settings
         self.avi: AviClient
         self.kube: KubeClient
@@ -135,7 +134,7 @@ class _Demo:
         last: Look | None = None
         end = self.begun + self.options.timeout
         while time.monotonic() < end:
-            self.check_processes(workers_may_die=False)
+            self.check(workers_may_die=False)
             try:
                 last = self.look()
             except (AviError, KubeError) as error:
@@ -160,8 +159,12 @@ class _Demo:
         ids = {f"{ref.namespace or 'default'}/{ref.name}" for ref in self.manifests if ref.kind == "Ingress"}
         return ids <= set(look.want.statuses)
 
-    def check_processes(self, *, workers_may_die: bool) -> None:
-        """Raises AkoError with the end of its log when a process died; a worker may if another one lives."""
+    def check(self, *, workers_may_die: bool) -> None:
+        """Raises AkoError with the end of its log when a process died; a worker may if another one lives.
+
+        Raises KeyboardInterrupt when we were asked to end.
+        """
+        self.interrupts.check()
         workers = [child for name, child in self.stack.processes().items() if name.startswith("worker-")]
         for child in self.stack.family.died():
             text = f"{child.name} {child.ended()}; the end of {child.log}:\n{child.tail()}"
@@ -196,8 +199,7 @@ class _Demo:
         return time.monotonic() - self.begun
 
     def _stop(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # it takes seconds at most, and must not stop half-way
+        self.interrupts.ignore()  # it takes seconds at most, and must not stop half-way
         self.screen.progress("stopping")
         self.stack.stop()
         self.screen.say("stopped; nothing is left running")
@@ -217,7 +219,7 @@ class _Follower:
         """Until KeyboardInterrupt; raises AkoError when a process that is needed dies."""
         while True:
             time.sleep(FOLLOW_EVERY)
-            self.demo.check_processes(workers_may_die=True)
+            self.demo.check(workers_may_die=True)
             if self.demo.manifests:
                 self._apply_edits()
             self._print_changes()
@@ -311,5 +313,29 @@ def _suggestions(folder: Path) -> list[str]:
     ]
 
 
-def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Interrupts:
+    """Ctrl-C and its relatives: each raises KeyboardInterrupt at once, and `check` raises it again.
+
+    Once is not enough: what is raised while Python is inside a callback of its own (after a fork, say) is lost.
+    """
+
+    _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._came = False
+        for number in self._NUMBERS:
+            signal.signal(number, self._note)
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt when a signal has come."""
+        if self._came:
+            raise KeyboardInterrupt
+
+    def ignore(self) -> None:
+        """From now on none of them does anything."""
+        for number in self._NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._came = True
+        raise KeyboardInterrupt

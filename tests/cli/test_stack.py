@@ -46,7 +46,7 @@ def test_a_stack_is_made_of_separate_processes(tmp_path: Path) -> None:
         stack.kill("worker-1")
         assert not stack.processes()["worker-1"].alive
         stack.kill(second, signal.SIGSTOP)
-        assert psutil.Process(second.pid).status() == psutil.STATUS_STOPPED
+        wait_for(lambda: psutil.Process(second.pid).status() == psutil.STATUS_STOPPED, what="the standstill")
     assert not any(child.alive for child in children)
     assert not redis_server.answers(stack.redis_url)
 
