@@ -113,7 +113,7 @@ class _Demo:
         else:
             self._name_missing(look)
         if look is not None:
-            self.screen.say(table.full(look.standing))
+            self.screen.say(table.full(look.standing, self.screen.width))
         if not self.options.once:
             self._hints()
             _Follower(self, applier, look).run()
@@ -258,7 +258,7 @@ class _Follower:
                 self._complain("\n".join(str(each) for each in look.missing[:MOST_NAMED]))
             self.since = self.since or time.monotonic()
             return
-        if text := table.changes(self.shown, look.standing):
+        if text := table.changes(self.shown, look.standing, self.demo.screen.width):
             took = "" if self.since is None else f" within {time.monotonic() - self.since:.1f} s"
             self.demo.screen.say(f"\nnow on the controller{took}:\n{text}")
         self.shown, self.since, self.complained = look.standing, None, ""

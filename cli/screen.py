@@ -6,10 +6,12 @@ when it says something new.
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TextIO
 
 _QUIET_SECONDS = 2.0
+_UNLIMITED = 10_000
 _CLEAR = "\r\x1b[2K"
 
 
@@ -23,6 +25,11 @@ class Screen:
         self._last = ""
         self._last_at = -_QUIET_SECONDS
 
+    @property
+    def width(self) -> int:
+        """How many characters fit into a line; more than enough where there is no terminal."""
+        return shutil.get_terminal_size().columns if self._tty else _UNLIMITED
+
     def say(self, text: str) -> None:
         """A text that stays."""
         self._write((_CLEAR if self._showing else "") + text + "\n")
@@ -31,7 +38,7 @@ class Screen:
     def progress(self, text: str) -> None:
         """What goes on right now."""
         if self._tty:
-            self._write(_CLEAR + text)
+            self._write(_CLEAR + text[: self.width - 1])  # a line that wraps could not be taken back
             self._showing = True
         elif text != self._last and time.monotonic() >= self._last_at + _QUIET_SECONDS:
             self._write(text + "\n")

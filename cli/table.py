@@ -1,10 +1,10 @@
-"""How what stands is shown: aligned columns of plain text. Pure; no terminal is asked for anything here."""
+"""How what stands is shown: aligned columns of plain text, or a block per host where those are too wide. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
-from cli.readback import Host, Route, Standing
+from cli.readback import Host, Pool, Route, Standing
 
 Row = tuple[str, ...]
 
@@ -13,28 +13,30 @@ _ROUTE_HEAD: Row = ("static route", "next hop")
 _NONE = "-"
 
 
-def full(standing: Standing) -> str:
-    """All hosts, then all routes."""
-    parts = [hosts_table(standing.hosts.values())]
+def full(standing: Standing, width: int) -> str:
+    """All hosts, then all routes, in lines of at most `width` characters if that can be done."""
+    parts = [hosts_table(standing.hosts.values(), width)]
     if standing.routes:
         parts.append(columns([_ROUTE_HEAD, *((route.prefix, route.next_hop) for route in standing.routes)]))
     return "\n\n".join(parts)
 
 
-def hosts_table(hosts: Iterable[Host]) -> str:
+def hosts_table(hosts: Collection[Host], width: int) -> str:
     """One row per pool; what repeats from the row above is left out."""
     rows: list[Row] = [_HOST_HEAD]
     for host in hosts:
         rows += _host_rows(host)
-    return columns(rows)
+    text = columns(rows)
+    fits = max(map(len, text.splitlines())) <= width
+    return text if fits else "\n".join(_block(host) for host in hosts)
 
 
-def changes(before: Standing, after: Standing) -> str:
+def changes(before: Standing, after: Standing, width: int) -> str:
     """The rows that differ between two readings, "" for none: gone ones by name, new and changed ones in full."""
     lines = [f"gone: {name}" for name in before.hosts if name not in after.hosts]
     changed = [host for name, host in after.hosts.items() if before.hosts.get(name) != host]
     if changed:
-        lines.append(hosts_table(changed))
+        lines.append(hosts_table(changed, width))
     lines += [f"gone: route {_route(route)}" for route in before.routes if route not in after.routes]
     lines += [f"new: route {_route(route)}" for route in after.routes if route not in before.routes]
     return "\n".join(lines)
@@ -48,14 +50,33 @@ def columns(rows: Sequence[Row]) -> str:
 
 
 def _host_rows(host: Host) -> list[Row]:
-    v4, v6 = (", ".join(map(str, host.of_family(version))) or _NONE for version in (4, 6))
-    first: Row = (host.name + (" (TLS)" if host.tls else ""), v4, v6, host.virtual_service)
+    v4, v6 = (_addresses(host, version) for version in (4, 6))
+    first: Row = (_title(host), v4, v6, host.virtual_service)
     rest: Row = ("", "", "", "")
-    pools = [
-        (pool.path, pool.name, f"{sum(server.enabled for server in pool.servers)}/{len(pool.servers)}")
-        for pool in host.pools
-    ] or [(_NONE, _NONE, _NONE)]
+    pools = [(pool.path, pool.name, _up(pool)) for pool in host.pools] or [(_NONE, _NONE, _NONE)]
     return [(first if number == 0 else rest) + pool for number, pool in enumerate(pools)]
+
+
+def _block(host: Host) -> str:
+    lines = [
+        _title(host),
+        f"    VIP {_addresses(host, 4)}  {_addresses(host, 6)}",
+        f"    virtual service {host.virtual_service}",
+    ]
+    lines += [f"    {pool.path}  {_up(pool)} servers up in pool {pool.name}" for pool in host.pools]
+    return "\n".join(lines)
+
+
+def _title(host: Host) -> str:
+    return host.name + (" (TLS)" if host.tls else "")
+
+
+def _addresses(host: Host, version: int) -> str:
+    return ", ".join(map(str, host.of_family(version))) or _NONE
+
+
+def _up(pool: Pool) -> str:
+    return f"{sum(server.enabled for server in pool.servers)}/{len(pool.servers)}"
 
 
 def _route(route: Route) -> str:

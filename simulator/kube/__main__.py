@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import os
+import ssl
 import sys
 from pathlib import Path
 
 import yaml
 
+from simulator.avi.tls import self_signed, server_context
 from simulator.kube.app import BOOKMARK_INTERVAL, EVENT_RING, FAMILIES, KubeSimulator
 from simulator.kube.errors import ApiError
 from simulator.server import serve
@@ -28,9 +31,11 @@ def main(argv: list[str] | None = None) -> int:
         usual_crds=arguments.usual_crds,
     )
 
+    certificate, tls = _tls(arguments.host) if arguments.tls else (b"", None)
+
     def ready(url: str) -> None:
         if arguments.kubeconfig_out is not None:
-            write_kubeconfig(arguments.kubeconfig_out, url, token)
+            write_kubeconfig(arguments.kubeconfig_out, url, token, certificate)
         sys.stdout.write(f"Kubernetes API server emulator at {url}\n")
         sys.stdout.flush()
 
@@ -41,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
             simulator.handle,
             host=arguments.host,
             port=arguments.port,
+            tls=tls,
             ready_file=arguments.ready_file,
             on_ready=ready,
         )
@@ -61,7 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
-    add("--token", help="bearer token that every call must carry (default: AKO_KUBE_SIM_TOKEN, else none is needed)")
+    add("--tls", action="store_true", help="serve HTTPS with a certificate made at start (see --kubeconfig-out)")
+    add("--token", help="bearer token that every call must carry (default: AKO_KUBE_SIM_TOKEN, else none is needed); "
+        "kubectl sends one over TLS only")  # fmt: skip
     add("--load", type=Path, action="append", default=[], metavar="FILE", help="objects to begin with, YAML or JSON")
     add("--crd", type=Path, action="append", default=[], metavar="FILE", help="CustomResourceDefinitions to begin with")
     add("--no-usual-crds", dest="usual_crds", action="store_false", help="begin without Calico's and AKO's kinds")
@@ -76,13 +84,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def write_kubeconfig(path: Path, url: str, token: str) -> None:
+def write_kubeconfig(path: Path, url: str, token: str, certificate: bytes) -> None:
     """Writes a kubeconfig in one step, readable by its owner only."""
+    cluster = {"server": url}
+    if certificate:
+        cluster["certificate-authority-data"] = base64.b64encode(certificate).decode()
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": _CONTEXT,
-        "clusters": [{"name": _CONTEXT, "cluster": {"server": url}}],
+        "clusters": [{"name": _CONTEXT, "cluster": cluster}],
         "contexts": [{"name": _CONTEXT, "context": {"cluster": _CONTEXT, "user": _CONTEXT}}],
         "users": [{"name": _CONTEXT, "user": {"token": token} if token else {}}],
     }
@@ -90,6 +101,11 @@ def write_kubeconfig(path: Path, url: str, token: str) -> None:
     part.touch(mode=0o600)
     part.write_text(yaml.safe_dump(config, sort_keys=False))
     part.replace(path)
+
+
+def _tls(host: str) -> tuple[bytes, ssl.SSLContext]:
+    certificate, key = self_signed(host)
+    return certificate, server_context(certificate, key)
 
 
 def _positive(text: str) -> float:

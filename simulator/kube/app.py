@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -18,10 +17,9 @@ from simulator.kube import discovery
 from simulator.kube.access import Access
 from simulator.kube.audit import Audit, Call, Faults
 from simulator.kube.control import Control
-from simulator.kube.endpoints import Endpoints
+from simulator.kube.endpoints import Endpoints, body_of
 from simulator.kube.errors import ApiError, no_such_path
 from simulator.kube.loading import Loader
-from simulator.kube.metadata import parsed
 from simulator.kube.reads import Reader
 from simulator.kube.removal import Remover
 from simulator.kube.resources import CRDS, Registry
@@ -130,5 +128,4 @@ class KubeSimulator:
     def _review(self, request: Request) -> Response:
         if request.method != "POST":
             raise ApiError(405, "the server does not allow this method on the requested resource")
-        body: Any = parsed(request.body, orjson.loads)
-        return json_response(self.access.review(body), 201)
+        return json_response(self.access.review(body_of(request)), 201)

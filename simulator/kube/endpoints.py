@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from simulator.kube import protobuf
 from simulator.kube.errors import ApiError, bad_request
 from simulator.kube.metadata import parsed
 from simulator.kube.reads import Listing, Reader, check_not_ahead, list_body, raw_of
@@ -66,11 +67,11 @@ class Endpoints:
         return StreamResponse(self._hub.stream(watch, seconds=float(seconds), bookmarks=bookmarks))
 
     def _create(self, target: Target, request: Request) -> Response:
-        record = self._writer.create(target, _body(request), _options(request))
+        record = self._writer.create(target, body_of(request), _options(request))
         return self._one(target, request, record, 201)
 
     def _update(self, target: Target, request: Request) -> Response:
-        return self._one(target, request, self._writer.replace(target, _body(request), _options(request)))
+        return self._one(target, request, self._writer.replace(target, body_of(request), _options(request)))
 
     def _patch(self, target: Target, request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
@@ -121,8 +122,11 @@ def wants_table(request: Request) -> bool:
     return "as=Table" in request.headers.get("accept", "").partition(",")[0]
 
 
-def _body(request: Request) -> Any:
+def body_of(request: Request) -> Any:
+    """What the client sent. Raises ApiError 400 or 415."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    if kind == protobuf.CONTENT_TYPE:
+        return protobuf.decoded(request.body)
     if kind not in {"application/json", ""}:
         raise ApiError(415, f"the body of the request was in an unknown format ({kind}) - accepted media types "
                        "include: application/json")  # fmt: skip

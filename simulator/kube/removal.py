@@ -1,10 +1,13 @@
 """Deleting: at once, or when the last finalizer is gone; a namespace takes its objects along, a definition its kind's.
 
-There is no garbage collector: what refers to a deleted object by an owner reference stays.
+A namespace is emptied a moment after its deletion was asked for, as by the controller of a real cluster: until then it
+is Terminating, and `kubectl delete` can delete a manifest's other objects by themselves. There is no garbage collector:
+what refers to a deleted object by an owner reference stays.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from simulator.kube import metadata as meta
@@ -12,6 +15,7 @@ from simulator.kube.errors import forbidden, not_found
 from simulator.kube.resources import CRDS, NAMESPACES, Obj, Registry, Resource
 from simulator.kube.store import Record, Store
 
+EMPTIED_AFTER = 0.5  # seconds
 _KEPT = {"default", "kube-system", "kube-public", "kube-node-lease"}
 
 
@@ -74,12 +78,14 @@ class Remover:
             metadata = {**record.obj["metadata"], "deletionTimestamp": meta.now()}
             terminating = {**record.obj, "metadata": metadata, "status": {"phase": "Terminating"}}
             record = self._store.put(NAMESPACES.key, "", name, terminating)
+            asyncio.get_running_loop().call_later(EMPTIED_AFTER, self._empty_namespace, name)
+        return record, False
+
+    def _empty_namespace(self, name: str) -> None:
         for key, inside in self._store.in_namespace(name):
             if "deletionTimestamp" not in inside.obj["metadata"]:
                 self._delete(key, inside)
-        self._namespace_emptied(name)
-        gone = self._store.get(NAMESPACES.key, "", name) is None
-        return record, gone
+        self._namespace_emptied(name, now=True)
 
     def _namespace_emptied(self, name: str) -> None:
         """Removes a namespace that is to go and has nothing left in it."""

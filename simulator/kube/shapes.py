@@ -119,7 +119,8 @@ def check_shape(resource: Resource, obj: Obj) -> None:
     """Raises ApiError 400 naming the first field that has the wrong type; `obj` is in its stored form."""
     for path, shape, value in _wrong(obj, {"metadata": _METADATA, **_SHAPES.get(resource.key, {})}, ""):
         found = {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(value), "number")
-        wanted = "string or number" if shape is _INT_OR_STRING else _NAMES.get(shape, _NAMES.get(type(shape), ""))
+        kind = type(shape) if isinstance(shape, dict | list) else shape
+        wanted = "string or number" if kind is _INT_OR_STRING else _NAMES[kind]
         raise bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
             f"json: cannot unmarshal {found} into Go struct field {resource.kind}.{path} of type {wanted}"

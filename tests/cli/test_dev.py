@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from cli.manifests import read_folder
-from cli.stack import EXAMPLE
+from cli.stack import EXAMPLE, Stack
 from tests.support import wait_for
 
 HOSTS = {
@@ -31,7 +32,7 @@ HOSTS = {
 class Dev:
     """A running `ako dev` whose output can be waited for. Its temporary files go to `folder`/tmp."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self._output = folder / "output"
@@ -41,7 +42,7 @@ class Dev:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "TMPDIR": str(self.temporary)},
+                env={**os.environ, **env, "TMPDIR": str(self.temporary)},
                 start_new_session=True,
             )
 
@@ -171,3 +172,26 @@ def test_nothing_survives_the_end_of_dev(tmp_path: Path, starting: list[Dev], nu
     wait_for(lambda: len(dev.family()) >= 4, seconds=60, what="some processes")
     dev.end(number)
     wait_for(lambda: dev.family() == [], what="the end of all processes")
+
+
+def test_other_worlds_than_the_simulators_can_be_used(tmp_path: Path, starting: list[Dev]) -> None:
+    """With `--kubeconfig` and `--controller` no simulator starts; manifests go there with `--apply` only, and stay."""
+    access = ("CTRL_USERNAME", "CTRL_PASSWORD", "CTRL_CA_DATA_FILE")
+    with Stack(tmp_path / "worlds", workers=0, watcher=False, tls=True) as worlds:
+        env = {name: worlds.environ[name] for name in access}
+        there = ["--kubeconfig", str(worlds.kubeconfig), "--controller", worlds.avi_url]
+        (tmp_path / "a").mkdir()
+        unapplied = Dev(tmp_path / "a", "--once", *there, **env)
+        starting.append(unapplied)
+        assert unapplied.process.wait(60) == 0, unapplied.output
+        assert "example.com" not in unapplied.output
+        (tmp_path / "b").mkdir()
+        applied = Dev(tmp_path / "b", *there, "--apply", **env)
+        starting.append(applied)
+        applied.wait_for("Ctrl-C ends everything")
+        modules = {word for process in applied.family() for word in process.cmdline() if word.startswith("simulator")}
+        assert applied.end() == 0
+        assert modules == set()
+        assert re.search(r"^sensors\.example\.com +10\.10\.", applied.output, re.MULTILINE)
+        with contextlib.closing(worlds.avi_client()) as avi:
+            assert avi.find("virtualservice", "demo--shop.example.com") is not None

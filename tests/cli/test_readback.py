@@ -23,6 +23,8 @@ from simulator.server import running
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = ("01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico")
 
+WIDE = 1000
+
 World = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -143,7 +145,7 @@ def test_the_table_shows_addresses_pools_and_routes() -> None:
     settings = settings_of("03-dual-vip")
     with controller(json.loads((GOLDEN / "03-dual-vip" / "avi.json").read_text())) as avi:
         standing = readback.read(avi, settings)
-    lines = table.full(standing).splitlines()
+    lines = table.full(standing, WIDE).splitlines()
     assert lines[0].split() == ["host", "IPv4", "IPv6", "virtual", "service", "path", "pool", "servers", "up"]
     row = next(line for line in lines if line.startswith("sec.example.com (TLS)"))
     host = standing.hosts["sec.example.com"]
@@ -152,14 +154,27 @@ def test_the_table_shows_addresses_pools_and_routes() -> None:
     assert all(line[start - 2 : start] in {"  ", "--"} for line in lines[:3] if len(line) > start)
 
 
+def test_a_narrow_terminal_gets_a_block_per_host() -> None:
+    """Where the table does not fit, the same facts come below each other in lines that fit."""
+    settings = settings_of("03-dual-vip")
+    with controller(json.loads((GOLDEN / "03-dual-vip" / "avi.json").read_text())) as avi:
+        lines = table.full(readback.read(avi, settings), 80).splitlines()
+    start = lines.index("sec.example.com (TLS)")
+    assert lines[start + 1 : start + 4] == [
+        "    VIP 10.10.1.11  2001:db8:10::11",
+        "    virtual service peer--sec.example.com",
+        "    /  2/2 servers up in pool peer--red-sec.example.com_-sec",
+    ]
+
+
 def test_changes_show_only_what_differs() -> None:
     """Between two readings, hosts and routes that are equal are not shown, gone ones are named."""
     settings = settings_of("05-v6-calico")
     with controller(json.loads((GOLDEN / "05-v6-calico" / "avi.json").read_text())) as avi:
         standing = readback.read(avi, settings)
-    assert table.changes(standing, standing) == ""
+    assert table.changes(standing, standing, WIDE) == ""
     name = next(iter(standing.hosts))
-    text = table.changes(standing, Standing({}, standing.routes[1:]))
+    text = table.changes(standing, Standing({}, standing.routes[1:]), WIDE)
     assert f"gone: {name}" in text
     assert f"gone: route {standing.routes[0].prefix} via {standing.routes[0].next_hop}" in text
-    assert name in table.changes(Standing({}, standing.routes), standing)
+    assert name in table.changes(Standing({}, standing.routes), standing, WIDE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from cli.screen import Screen
 
 
@@ -21,6 +23,14 @@ def test_on_a_terminal_progress_is_rewritten() -> None:
     screen.say("done")
     screen.say("more")
     assert stream.getvalue() == "\r\x1b[2K1\r\x1b[2K2\r\x1b[2Kdone\nmore\n"
+
+
+def test_progress_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is longer than a line of the terminal is cut, so that it can be taken back."""
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = Terminal()
+    Screen(stream).progress("x" * 100)
+    assert stream.getvalue() == "\r\x1b[2K" + "x" * 19
 
 
 def test_in_a_file_progress_is_a_line_now_and_then() -> None:

@@ -16,8 +16,6 @@ from cli.stack import Stack
 from shared.state import State, Work, keys
 from tests.support import wait_for
 
-PREFIX = "bench--"
-
 
 class Scene:
     """One pipeline of its own processes."""
@@ -90,7 +88,7 @@ class Scene:
 
     def ours(self, type_: str) -> dict[str, dict[str, Any]]:
         """Our objects of a type, by name."""
-        return {obj["name"]: obj for obj in self.dump().get(type_, []) if obj["name"].startswith(PREFIX)}
+        return {obj["name"]: obj for obj in self.dump().get(type_, []) if obj["name"].startswith(f"{self.cluster}--")}
 
     def foreign(self) -> dict[str, Any]:
         """All that is not ours: objects, and entries of others inside the VRF."""
@@ -98,9 +96,9 @@ class Scene:
         for type_, objects in self.dump().items():
             for obj in objects:
                 if type_ == "vrfcontext":
-                    routes = [row for row in obj.get("static_routes", []) if not _labelled(row)]
+                    routes = [row for row in obj.get("static_routes", []) if not _labelled(row, self.cluster)]
                     found[f"{type_}/{obj['name']}/routes"] = routes
-                elif type_ == "serviceenginegroup" or obj["name"].startswith(PREFIX):
+                elif type_ == "serviceenginegroup" or obj["name"].startswith(f"{self.cluster}--"):
                     continue
                 else:
                     found[f"{type_}/{obj['name']}"] = _without_back_references(obj)
@@ -186,8 +184,8 @@ class Scene:
         return self.stack.family.spawn("worker-doomed", command, {**self.stack.environ, **doom})
 
 
-def _labelled(route: dict[str, Any]) -> bool:
-    return any(row == {"key": "clustername", "value": "bench"} for row in route.get("labels", []))
+def _labelled(route: dict[str, Any], cluster: str) -> bool:
+    return any(row == {"key": "clustername", "value": cluster} for row in route.get("labels", []))
 
 
 def _without_back_references(obj: dict[str, Any]) -> dict[str, Any]:

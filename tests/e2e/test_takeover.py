@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.e2e.conftest import FOREIGN
 from tests.e2e.scene import Scene
 from tests.support import wait_for
 
@@ -47,19 +48,22 @@ def the_rest_of_the_cluster() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_objects_of_ako_are_taken_over_without_a_write(case: str, tmp_path: Path) -> None:
-    """With AKO's objects standing, every key runs and the controller sees no write (SE group and routes included)."""
+    """With AKO's objects beside those of clusters `peer2` and `xpeer`, every key runs and nothing is written."""
     folder = GOLDEN / case
-    with Scene(tmp_path, values_of(case), cluster="peer", watcher=False) as scene:
+    with Scene(tmp_path, values_of(case), foreign=FOREIGN, cluster="peer", watcher=False) as scene:
         scene.avi_load(json.loads((folder / "avi.json").read_text()))
         scene.load([*the_rest_of_the_cluster(), *yaml.safe_load_all((folder / "manifests.yaml").read_text())])
         ingresses = [
             obj for obj in yaml.safe_load_all((folder / "manifests.yaml").read_text()) if obj["kind"] == "Ingress"
         ]
+        before = scene.foreign()
+        assert {"peer2--", "xpeer--"} <= {name.partition("/")[2][:7] for name in before}
         scene.forget_audit()
         scene.stack.start_watcher()
         wait_for(lambda: len(scene.state.hash("rows")) == len(ingresses), seconds=30, what="every host having run")
         wait_for(scene.quiet, seconds=30, what="quiet")
         assert [write for write in scene.writes() if write[1] != "/login"] == []
+        assert scene.foreign() == before
         expected = json.loads((folder / "k8s-status.json").read_text())
         for ingress in ingresses:
             name = ingress["metadata"]["name"]

@@ -47,7 +47,7 @@ class Api:
             method, self.url + path, data=data, headers={"Content-Type": kind, **names}, timeout=20
         )
         is_json = reply.headers.get("content-type", "").startswith("application/json")
-        answer = Answer(reply.json() if is_json else {})
+        answer = Answer(reply.json() if is_json and reply.content else {})
         answer.status, answer.text = reply.status_code, reply.text
         return answer
 
