@@ -15,6 +15,9 @@ from shared.settings.model import Settings
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s [%(threadName)s] %(message)s"
+# Celery warns of running as root because of pickled messages (ours are JSON), and of what happens to tasks that are
+# acknowledged late when the connection is lost (ours are acknowledged early).
+_NOT_FOR_US = ("You're running the worker with superuser privileges", "In Celery 5.1 we introduced")
 _TALKATIVE = ("celery.worker.strategy", "celery.app.trace", "celery.pool", "kombu", "amqp", "urllib3", "asyncio")
 
 
@@ -33,8 +36,8 @@ def set_up(settings: Settings, level: str | None = None) -> None:
     handler.setFormatter(_OneLine(_FORMAT, "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=chosen, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # Celery warns of running as root because of pickled messages; ours are JSON only.
-    warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
+    for text in _NOT_FOR_US:
+        warnings.filterwarnings("ignore", message=text)
     if chosen != "DEBUG":
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)

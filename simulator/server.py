@@ -261,7 +261,7 @@ def serve(
     ready_file: Path | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT. Once listening, writes `{"url", "pid"}` to `ready_file`, calls `on_ready`."""
+    """Serves until SIGTERM or SIGINT. Once listening, calls `on_ready`, writes `{"url", "pid"}` to `ready_file`."""
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -269,10 +269,10 @@ def serve(
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         server = Server(handler, host=host, port=port, tls=tls)
         await server.start()
-        if ready_file is not None:
-            write_ready(ready_file, {"url": server.url, "pid": os.getpid()})
         if on_ready is not None:
             on_ready(server.url)
+        if ready_file is not None:
+            write_ready(ready_file, {"url": server.url, "pid": os.getpid()})
         await stop.wait()
         await server.stop()
 

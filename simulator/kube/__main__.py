@@ -7,11 +7,11 @@ import base64
 import os
 import ssl
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
-from simulator.avi.tls import self_signed, server_context
 from simulator.kube.app import BOOKMARK_INTERVAL, EVENT_RING, FAMILIES, KubeSimulator
 from simulator.kube.errors import ApiError
 from simulator.server import serve
@@ -40,8 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
 
     try:
-        for path in [*arguments.crd, *arguments.load]:
-            simulator.loader.load(path.read_bytes())
+        _load(simulator, [*arguments.crd, *arguments.load])
         serve(
             simulator.handle,
             host=arguments.host,
@@ -50,10 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             ready_file=arguments.ready_file,
             on_ready=ready,
         )
-    except ApiError as error:
-        sys.stderr.write(f"ako-kube-simulator: {path}: {error}\n")
-        return 2
-    except OSError as error:
+    except (ApiError, OSError) as error:
         sys.stderr.write(f"ako-kube-simulator: {error}\n")
         return 2
     return 0
@@ -103,7 +99,18 @@ def write_kubeconfig(path: Path, url: str, token: str, certificate: bytes) -> No
     part.replace(path)
 
 
+def _load(simulator: KubeSimulator, paths: Iterable[Path]) -> None:
+    """Loads the files in their order; raises ApiError naming the one that cannot be."""
+    for path in paths:
+        try:
+            simulator.loader.load(path.read_bytes())
+        except ApiError as error:
+            raise ApiError(error.code, f"{path}: {error.message}") from None
+
+
 def _tls(host: str) -> tuple[bytes, ssl.SSLContext]:
+    from simulator.avi.tls import self_signed, server_context  # noqa: PLC0415 - half of the start, seldom needed
+
     certificate, key = self_signed(host)
     return certificate, server_context(certificate, key)
 

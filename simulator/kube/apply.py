@@ -75,7 +75,8 @@ def _leaves(value: Any, keys: Keys, path: Path = (), name: str = "") -> Iterator
 def _key_of(item: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
     """The element's key; a protocol that is not given is TCP, as the server would default it."""
     found = item if isinstance(item, dict) else {}
-    return tuple(found.get(name, "TCP" if name == "protocol" else None) for name in names)
+    values = (found.get(name, "TCP" if name == "protocol" else None) for name in names)
+    return tuple(value if isinstance(value, str | int | None) else repr(value) for value in values)
 
 
 class _Pruning:

@@ -62,9 +62,8 @@ class Endpoints:
         test = compiled(target.resource, request.first("labelSelector"), request.first("fieldSelector"))
         tables = Tables(request.first("includeObject")) if wants_table(request) else None
         watch = Watch(target.resource, target.namespace, test, request.path, tables)
-        self._hub.open(watch, version or None)
         bookmarks = truthy(request, "allowWatchBookmarks")
-        return StreamResponse(self._hub.stream(watch, seconds=float(seconds), bookmarks=bookmarks))
+        return StreamResponse(self._hub.stream(watch, version or None, seconds=float(seconds), bookmarks=bookmarks))
 
     def _create(self, target: Target, request: Request) -> Response:
         record = self._writer.create(target, body_of(request), _options(request))

@@ -109,10 +109,8 @@ _ENVELOPE: Message = {1: ("type", {1: ("apiVersion", TEXT), 2: ("kind", TEXT)}),
 
 def decoded(body: bytes) -> dict[str, Any]:
     """The object in a Protocol Buffers body. Raises ApiError 400 for a damaged one, 415 for a kind not known here."""
+    envelope = body.removeprefix(_MAGIC)
     try:
-        if not body.startswith(_MAGIC):
-            raise ValueError("no k8s envelope")
-        envelope = body[len(_MAGIC) :]
         head = _message(envelope, _ENVELOPE)["type"]
         raw = next(value for number, value in _fields(envelope) if number == 2)
         kind = _KINDS.get(head["kind"])

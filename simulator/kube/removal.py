@@ -78,14 +78,17 @@ class Remover:
             metadata = {**record.obj["metadata"], "deletionTimestamp": meta.now()}
             terminating = {**record.obj, "metadata": metadata, "status": {"phase": "Terminating"}}
             record = self._store.put(NAMESPACES.key, "", name, terminating)
-            asyncio.get_running_loop().call_later(EMPTIED_AFTER, self._empty_namespace, name)
+            asyncio.get_running_loop().call_later(EMPTIED_AFTER, self._empty_namespace, name, metadata["uid"])
         return record, False
 
-    def _empty_namespace(self, name: str) -> None:
+    def _empty_namespace(self, name: str, uid: str) -> None:
+        found = self._store.get(NAMESPACES.key, "", name)
+        if found is None or found.obj["metadata"]["uid"] != uid:
+            return
         for key, inside in self._store.in_namespace(name):
             if "deletionTimestamp" not in inside.obj["metadata"]:
                 self._delete(key, inside)
-        self._namespace_emptied(name, now=True)
+        self._namespace_emptied(name)
 
     def _namespace_emptied(self, name: str) -> None:
         """Removes a namespace that is to go and has nothing left in it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.kube.errors import ApiError, no_such_path
-from simulator.kube.resources import NAMESPACES, Registry
+from simulator.kube.resources import Registry
 from simulator.kube.writes import Target
 from simulator.server import Request
 
@@ -24,25 +24,20 @@ def truthy(request: Request, name: str) -> bool:
 
 def target_of(registry: Registry, request: Request, segments: list[str]) -> tuple[str, Target]:
     """(verb, target) of a call. Raises ApiError 404 for what is not served, 405 for a method that makes no sense."""
-    group, version, rest = ("", segments[1], segments[2:]) if segments[0] == "api" else _named(segments)
+    group, version, *rest = ["", *segments[1:]] if segments[0] == "api" else segments[1:]
     target = _target(registry, group, version, rest)
     verbs = _ON_ONE if target.name else _ON_ALL
     verb = verbs.get(request.method)
-    allowed = not target.sub or (target.sub == "status" and verb in {"get", "update", "patch"})
+    allowed = not target.sub or verb in {"get", "update", "patch"}
     everywhere = target.resource.namespaced and target.namespace is None
     if verb is None or not allowed or (everywhere and verb not in {"list", "deletecollection"}):
         raise ApiError(405, "the server does not allow this method on the requested resource")
-    # A watch may also be asked for on one object by `watch=1` and a field selector, never by its own path.
     return ("watch" if verb == "list" and truthy(request, "watch") else verb), target
-
-
-def _named(segments: list[str]) -> tuple[str, str, list[str]]:
-    return segments[1], segments[2], segments[3:]
 
 
 def _target(registry: Registry, group: str, version: str, rest: list[str]) -> Target:
     namespace: str | None = None
-    if rest[0] == "namespaces" and len(rest) > 2 and not (group == "" and rest[2:] in (["status"], ["finalize"])):
+    if rest[0] == "namespaces" and len(rest) > 2 and not (group == "" and rest[2:] == ["status"]):
         namespace, rest = rest[1], rest[2:]
     resource = registry.get(group, version, rest[0])
     if resource is None or len(rest) > 3 or (namespace is not None and not resource.namespaced):
@@ -51,6 +46,6 @@ def _target(registry: Registry, group: str, version: str, rest: list[str]) -> Ta
         namespace = ""
     name = rest[1] if len(rest) > 1 else ""
     sub = rest[2] if len(rest) > 2 else ""
-    if sub and not (sub == "status" and resource.status) and not (sub == "finalize" and resource is NAMESPACES):
+    if sub and not (sub == "status" and resource.status):
         raise no_such_path()
     return Target(resource, namespace, name, sub)

@@ -4,6 +4,8 @@ A watch has a list of lines that wait; its stream sends all that wait as one chu
 object begins or ceases to match a watch's selectors, that watch sees it appear or go. Bookmarks tell a client how far
 it has seen; at the end of its time a watch closes with one.
 
+A client that does not read makes its lines pile up here; the real server would end the watch at some point.
+
 A watch can be troubled: silenced (the connection stays, nothing comes, not even bookmarks), closed, cut off with a TCP
 reset, or told that the history is gone.
 """
@@ -105,7 +107,7 @@ class Hub:
         for watch in self._open.get(change.key, ()):
             watch.offer(change)
 
-    def open(self, watch: Watch, version: int | None) -> None:
+    def _begin(self, watch: Watch, version: int | None) -> None:
         """Registers a watch that resumes after `version`, or (None) begins with all objects that are there."""
         self._open.setdefault(watch.resource.key, set()).add(watch)
         if version is None:
@@ -119,12 +121,18 @@ class Hub:
             if change.key == watch.resource.key:
                 watch.offer(change)
 
-    async def stream(self, watch: Watch, *, seconds: float, bookmarks: bool) -> AsyncGenerator[bytes, None]:
-        """What a watch sends, until it ends or the client goes."""
+    async def stream(
+        self, watch: Watch, version: int | None, *, seconds: float, bookmarks: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """What a watch from `version` on (None: from the present objects on) sends, until it ends or the client goes.
+
+        The watch is registered here and not before, so that a stream that is never read leaves nothing behind.
+        """
         clock = asyncio.get_running_loop().time
         end = clock() + (seconds or _LONGEST)
         mark = clock() + self._interval if bookmarks else end
         try:
+            self._begin(watch, version)
             while True:
                 watch.wake.clear()
                 if watch.reset:

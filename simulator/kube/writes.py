@@ -200,6 +200,7 @@ class Writer:
         meta.place(resource, config, target.namespace or "")
         if config["metadata"].setdefault("name", target.name) != target.name:
             raise bad_request("the name of the object does not match the name on the URL")
+        check_shape(resource, resource.stored(config))
         old = self._store.get(resource.key, target.namespace or "", target.name)
         if old is None:
             record = self.create(target, orjson.loads(orjson.dumps(config)), options)

@@ -11,6 +11,7 @@ from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 
 from tests.simulator.kube_world import Api, cluster, config, ingress
+from tests.support import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +47,14 @@ def test_create_list_patch_delete(official: client.ApiClient) -> None:
     core.delete_collection_namespaced_secret("red")
     core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name="brief")))
     core.delete_namespace("brief")
-    with pytest.raises(ApiException) as failure:
-        core.read_namespace("brief")
-    assert failure.value.status == 404
+
+    def gone() -> bool:
+        try:
+            return core.read_namespace("brief") is None
+        except ApiException as error:
+            return error.status == 404
+
+    wait_for(gone, what="the end of the namespace")
 
 
 def test_an_ingress_and_its_status(official: client.ApiClient) -> None:

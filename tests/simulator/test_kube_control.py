@@ -23,7 +23,7 @@ def api() -> Iterator[Api]:
 
 def test_a_token() -> None:
     """With a token every call but health and version needs it: 401 with a Status; a new one replaces it."""
-    with cluster(token="first") as api:  # noqa: S106
+    with cluster(token="first") as api:
         refused = api.call("GET", CONFIGS)
         assert (refused.status, refused["reason"], refused["message"]) == (401, "Unauthorized", "Unauthorized")
         assert api.call("GET", CONFIGS, Authorization="Bearer wrong").status == 401

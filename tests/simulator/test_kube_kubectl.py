@@ -107,7 +107,7 @@ def test_get_prints_tables(emulator: Emulator) -> None:
     service_line = emulator.kubectl("-n", "red", "get", "svc", "web", "--no-headers", "-o", "wide").split()
     assert [service_line[n] for n in (0, 1, 3, 4, 6)] == ["web", "ClusterIP", "<none>", "80/TCP", "app=web"]
     emulator.kubectl(
-        "apply", "-f", "-", stdin="{apiVersion: example.com/v1, kind: Widget, metadata: {name: w}, spec: {size: 7}}"
+        "apply", "-f", "-", stdin="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 7}"
     )
     assert emulator.kubectl("get", "wd").split() == ["NAME", "SIZE", "w", "7"]
     assert emulator.kubectl("-n", "red", "get", "svc,ing", "-o", "name").split() == [
@@ -175,6 +175,32 @@ def test_describe_events_and_permissions(emulator: Emulator) -> None:
     assert "Added virtualservice" in described
     assert "ingress/ing" in emulator.kubectl("-n", "red", "get", "events")
     assert emulator.kubectl("auth", "can-i", "list", "secrets").strip() == "yes"
+
+
+def test_objects_made_from_the_command_line(emulator: Emulator) -> None:
+    """`kubectl create <kind>` sends Protocol Buffers, which arrive as they were meant."""
+    create = ("-n", "made", "create")
+    emulator.kubectl("create", "namespace", "made")
+    emulator.kubectl(*create, "secret", "generic", "s", "--from-literal=a=b", "--type=x/y")
+    emulator.kubectl(*create, "configmap", "c", "--from-literal=a=ö")
+    emulator.kubectl(*create, "service", "nodeport", "web", "--tcp=80:http", "--tcp=81:8081", "--node-port=30123")
+    emulator.kubectl(*create, "ingress", "ing", "--class=avi-lb", "--rule=a.example.com/x*=web:80,tls=s",
+                     "--annotation=k=v")  # fmt: skip
+    found = json.loads(emulator.kubectl("-n", "made", "get", "secret,cm,svc,ing", "-o", "json"))["items"]
+    secret, configs, web, ing = found
+    assert (secret["data"], secret["type"]) == ({"a": "Yg=="}, "x/y")
+    assert configs["data"] == {"a": "ö"}
+    assert [(port["port"], port["targetPort"]) for port in web["spec"]["ports"]] == [(80, "http"), (81, 8081)]
+    assert (web["spec"]["selector"], web["spec"]["type"]) == ({"app": "web"}, "NodePort")
+    assert web["spec"]["ports"][1]["nodePort"] >= 30000
+    assert ing["metadata"]["annotations"] == {"k": "v"}
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    path = {"path": "/x", "pathType": "Prefix", "backend": backend}
+    assert ing["spec"] == {
+        "ingressClassName": "avi-lb",
+        "rules": [{"host": "a.example.com", "http": {"paths": [path]}}],
+        "tls": [{"hosts": ["a.example.com"], "secretName": "s"}],
+    }
 
 
 def test_discovery_through_kubectl(emulator: Emulator) -> None:

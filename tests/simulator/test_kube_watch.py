@@ -151,6 +151,15 @@ def test_410_as_an_http_status(api: Api) -> None:
     assert api.get(CONFIGS)
 
 
+def test_a_watch_that_nobody_reads_is_not_kept(api: Api) -> None:
+    """A watch whose answer a fault replaced, and one whose client has gone, leave nothing behind."""
+    api.control("faults", {"path": "watch=", "status": 503, "when": "after"})
+    assert api.call("GET", f"{CONFIGS}?watch=1").status == 503
+    with api.watch(CONFIGS, version(api)):
+        assert len(api.control("watches")["watches"]) == 1
+    wait_for(lambda: api.control("watches") == {"watches": []}, what="the end of the watch")
+
+
 def test_silence(api: Api) -> None:
     """A silenced watch says nothing, not even bookmarks or its end, until it may speak: then what it missed."""
     with api.watch(CONFIGS, version(api), allowWatchBookmarks="true", timeoutSeconds=1) as events:
