@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cli import dev, services
+from cli import dev, services, validate
 from cli.logs import LEVELS
 from shared.errors import AkoError, SettingsError
 
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_worker(commands)
     _add_flower(commands)
     _add_dev(commands)
+    _add_validate(commands)
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(run=_version)
     return parser
@@ -100,6 +101,20 @@ def _add_dev(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--directory", metavar="DIR", help="for logs and data, which stay (default: a temporary one)")
     parser.set_defaults(run=dev.run)
+
+
+def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "validate",
+        help="check a values.yaml and say what it will do",
+        description="Reads the file alone (no environment, no network). Exit code 0: valid, with a summary; "
+        "1: one line `path: text` for each mistake.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", help="a values.yaml")
+    parser.add_argument("--from-configmap", action="store_true", help="FILE is AKO's ConfigMap avi-k8s-config as YAML")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
+    parser.set_defaults(run=validate.run)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

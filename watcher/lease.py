@@ -25,6 +25,8 @@ from shared.kube import KubeClient
 
 log = logging.getLogger(__name__)
 
+COMPLAIN_EVERY = 60.0  # seconds
+
 NAME = "ako-celery-watcher"
 
 
@@ -63,6 +65,7 @@ class Lease:
         self._attempting = threading.Lock()
         self._seen: tuple[object, ...] = ()
         self._seen_at = 0.0
+        self._complained_at = 0.0
 
     def keep(self, stop: threading.Event, changed: Callable[[], None]) -> None:
         """Takes the lease when it is free and renews it until `stop`; calls `changed` when `held` has changed."""
@@ -91,11 +94,18 @@ class Lease:
         except KubeConflict:
             self.held = False
         except KubeError as error:
-            if str(error) != self.error:
-                log.warning("lease %s/%s: %s", self._namespace, self._name, error)
-            self.error = str(error)
+            self._complain(error)
             return
         self.error = ""
+
+    def _complain(self, error: KubeError) -> None:
+        """Says what keeps this watcher from leading: when it is new, and once a minute while it lasts."""
+        now = self._clock()
+        if str(error) != self.error or now - self._complained_at >= COMPLAIN_EVERY:
+            hint = f"; does the namespace {self._namespace} exist?" if isinstance(error, KubeNotFound) else ""
+            log.warning("no lease %s/%s, so nothing is watched: %s%s", self._namespace, self._name, error, hint)
+            self._complained_at = now
+        self.error = str(error)
 
     def release(self) -> None:
         """Gives the lease back, so that another watcher begins at once. Bounded to a second; failing is harmless."""

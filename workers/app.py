@@ -30,6 +30,15 @@ _running: list[Worker] = []
 
 @worker_init.connect
 def _start(**_: Any) -> None:
+    try:
+        _build_and_start()
+    except Exception as error:
+        # Celery would log an exception of a signal handler and go on with a worker that can do nothing.
+        log.exception("this worker cannot start")
+        raise SystemExit(1) from error
+
+
+def _build_and_start() -> None:
     for warning in _loaded.warnings:
         log.warning("%s", warning)
     credentials = load_credentials(os.environ, os.environ.get("AKO_VALUES"))

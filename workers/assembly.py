@@ -60,4 +60,5 @@ def build(settings: Settings, credentials: Credentials, kube: KubeClient, publis
         "resync": Census(settings, state, ledger, work, snapshots, avi).run,
     }
     keeper = Keeper(work, publish, slots=pipeline.concurrency)
-    return Worker(Reconciler(work, keeper, handlers, reporter.report), keeper, avi)
+    reconciler = Reconciler(work, keeper, handlers, reporter.report, controller=settings.controller.host)
+    return Worker(reconciler, keeper, avi)

@@ -6,7 +6,8 @@ from typing import Any
 
 from shared.avi.client import AviClient
 from shared.avi.references import parse
-from shared.errors import AkoError
+from shared.errors import AkoError, SettingsError
+from shared.settings.matrix import Known, refusals
 from shared.settings.model import ServiceType, Settings
 from workers.model.types import Facts
 
@@ -15,9 +16,15 @@ ANY = "*"
 
 
 def read_facts(avi: AviClient, settings: Settings) -> Facts:
-    """The facts as they are now. Raises AkoError naming the setting whose object does not exist."""
+    """The facts as they are now. Raises AkoError naming the setting whose object does not exist.
+
+    Raises SettingsError for what the support matrix refuses on this cloud; no key is handed out before a census of the
+    present settings has succeeded, so nothing is written meanwhile.
+    """
     controller = settings.controller
     cloud = _must(avi.find("cloud", controller.cloud, tenant=ANY), "ControllerSettings.cloudName", controller.cloud)
+    if refused := refusals("contact", settings, Known(cloud_type=str(cloud["vtype"]))):
+        raise SettingsError(refused)
     group = _must(
         avi.find("serviceenginegroup", controller.se_group, tenant=ANY, cloud=controller.cloud),
         "ControllerSettings.serviceEngineGroupName",

@@ -36,6 +36,7 @@ class Keeper:
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
         self._odd_digest = ""
+        self._outage = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -76,8 +77,17 @@ class Keeper:
                     self._compare_settings()
                     announced = now
                 self._tick()
+                self._say_outage(None)
             except StateUnavailable as error:
-                log.warning("leases are not renewed: %s", error)
+                self._say_outage(error)
+
+    def _say_outage(self, error: StateUnavailable | None) -> None:
+        """Says when Redis goes away and when it is back, not every time that it is asked meanwhile."""
+        if error is not None and not self._outage:
+            log.warning("leases are not renewed and no work is taken until Redis is back: %s", error)
+        elif error is None and self._outage:
+            log.warning("Redis is back")
+        self._outage = error is not None
 
     def _renew(self, now: float) -> None:
         with self._lock:

@@ -38,9 +38,15 @@ Report = Callable[[Claim, Result], None]
 
 
 class Reconciler:
-    """Runs keys. `handlers`: the function for each kind of key; `report` takes the problems of a run."""
+    """Runs keys. `handlers`: the function for each kind of key; `report` takes the problems of a run.
 
-    def __init__(self, work: Work, keeper: Keeper, handlers: Mapping[str, Handler], report: Report) -> None:
+    `controller` is the controller's address, for messages.
+    """
+
+    def __init__(
+        self, work: Work, keeper: Keeper, handlers: Mapping[str, Handler], report: Report, *, controller: str
+    ) -> None:
+        self.controller = controller
         self.work = work
         self.keeper = keeper
         self.handlers = handlers
@@ -84,7 +90,10 @@ class Reconciler:
             raise
         except AkoError as error:
             outcome, delay = of_error(error, claim.failures)
-            log.warning("%s %s (next try in %.1f s): %s", claim.key, outcome, delay, error)
+            if outcome == "unreachable":
+                log.warning("the Avi Controller %s can't be used, one key at a time tries: %s", self.controller, error)
+            else:
+                log.warning("%s failed, next try in %.1f s: %s", claim.key, delay, error)
             return Result(outcome, delay, error=error, contact=getattr(error, "status", 0) > 0)
         except Exception as error:  # a defect of ours in one key must not end the worker
             log.exception("run of %s failed on a defect", claim.key)

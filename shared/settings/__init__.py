@@ -1,7 +1,7 @@
 """Settings: from AKO's values.yaml and environment to frozen dataclasses, or every mistake at once.
 
 `load` is for everybody; `load_credentials` only for who talks to the controller. The later source wins: defaults, the
-file, the environment. Credentials are never part of `Settings`, and no message repeats one.
+file, the ConfigMap, the environment. Credentials are never part of `Settings`, and no message repeats one.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from shared.errors import SettingsError
-from shared.settings.build import build, check, notes, unserved, warnings
+from shared.settings.build import build, notes, understand, unserved, warnings
 from shared.settings.credentials import load_credentials
+from shared.settings.flat import overlay_configmap
+from shared.settings.matrix import Known, findings
 from shared.settings.model import (
     AutoFqdn,
     ControllerSettings,
@@ -56,14 +59,24 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
-def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
-    """Read the values file (None: no file) and the environment. Raises SettingsError with every problem found."""
+def load(path: str | None, environ: Mapping[str, str], configmap: Mapping[Any, Any] | None = None) -> Loaded:
+    """Read the values file (None: no file), AKO's ConfigMap (its `data`) and the environment; the later one wins.
+
+    Raises SettingsError with every problem found: those of the schema, what this release does not serve, and what the
+    support matrix refuses from the settings alone.
+    """
     document = Document(read_values(path))
+    problems = overlay_configmap(document, keys(SCHEMA), configmap or {})
     overlay(document, keys(SCHEMA), environ)
-    values = check(SCHEMA, document)
-    if problems := unserved(values, document):
-        raise SettingsError(problems)
+    values, wrong = understand(SCHEMA, document)
+    problems += [(document.place(place), text) for place, text in wrong]
+    problems += unserved(values, document)
     namespace = environ.get("POD_NAMESPACE", "").strip() or "avi-system"
     if not re.fullmatch(_NAMESPACE, namespace):
-        raise SettingsError([("POD_NAMESPACE", f"found {namespace[:60]!r}; write the name of a namespace")])
-    return Loaded(build(values, namespace), tuple(warnings(values, document)), tuple(notes(document)))
+        problems.append(("POD_NAMESPACE", f"found {namespace[:60]!r}; write the name of a namespace"))
+    settings = build(values, namespace)
+    refused = findings("load", settings, Known(), [place for place, _ in wrong])
+    problems += [(document.place(place), text) for place, text in refused]
+    if problems:
+        raise SettingsError(problems)
+    return Loaded(settings, tuple(warnings(values, document)), tuple(notes(document)))

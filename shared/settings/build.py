@@ -9,12 +9,13 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, missing
 
 from shared.errors import SettingsError
 from shared.settings.fields import Key, Rows, Use, found
+from shared.settings.matrix import GATES
 from shared.settings.model import ControllerSettings, NodeNetwork, PipelineSettings, Settings, VipNetwork
-from shared.settings.schema import SCHEMA, Part, Section
+from shared.settings.schema import SCHEMA, FeatureGates, Part, Section
 from shared.settings.sources import Document
 
 Path_ = tuple[Any, ...]
@@ -22,13 +23,34 @@ Path_ = tuple[Any, ...]
 
 def check(schema: Section, document: Document) -> dict[str, Any]:
     """The document's values as the schema understands them. Raises SettingsError with every problem."""
-    try:
-        values: dict[str, Any] = schema.load(document.values)
-    except ValidationError as error:
-        problems = [(document.place(path), text) for path, text in _problems(error.messages, schema, ())]
-        # Not chained: marshmallow's error carries all the data, credentials included.
-        raise SettingsError(problems) from None
+    values, wrong = understand(schema, document)
+    if wrong:
+        raise SettingsError([(document.place(path), text) for path, text in wrong])
     return values
+
+
+def understand(schema: Section, document: Document) -> tuple[dict[str, Any], list[tuple[Path_, str]]]:
+    """The values as far as they are right, with defaults for the others, and what is wrong as (path, message) pairs.
+
+    Nothing is raised, and marshmallow's error goes no further: it carries all the data, credentials included.
+    """
+    try:
+        return schema.load(document.values), []
+    except ValidationError as error:
+        return _completed(schema, error.valid_data), list(_problems(error.messages, schema, ()))
+
+
+def _completed(schema: Section, values: Any) -> dict[str, Any]:
+    """The values of a section with defaults for what is not there; what has no default is empty."""
+    given = values if isinstance(values, Mapping) else {}
+    complete: dict[str, Any] = {}
+    for name, field in schema.fields.items():
+        if isinstance(field, Part):
+            complete[name] = _completed(field.section, given.get(name))
+        elif isinstance(field, Key | Rows):
+            empty = () if isinstance(field, Rows) else ""
+            complete[name] = given.get(name, empty if field.load_default is missing else field.load_default)
+    return complete
 
 
 def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
@@ -54,6 +76,11 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
         default_domain=network["default_domain"] or l4["default_domain"],
         disable_static_routes=ako["disable_static_routes"],
         pod_namespace=pod_namespace,
+        gates=frozenset(
+            str(field.data_key)
+            for name, field in FeatureGates().fields.items()
+            if field.data_key in GATES and values["gates"][name]
+        ),
         pipeline=PipelineSettings(**pipeline, log_level=ako["log_level"]),
     )
 

@@ -127,19 +127,11 @@ class Number(Key[float]):
 
 
 class Choice(Key[T]):
-    """One of a few words; case matters unless `fold`. `refused`: words that AKO knows, and why they cannot be used."""
+    """One of a few words; case matters unless `fold`."""
 
-    def __init__(
-        self,
-        key: str,
-        words: Mapping[str, T],
-        *,
-        refused: Mapping[str, str] | None = None,
-        fold: bool = False,
-        **more: Any,
-    ) -> None:
+    def __init__(self, key: str, words: Mapping[str, T], *, fold: bool = False, **more: Any) -> None:
         super().__init__(key, **more)
-        self.words, self.refused, self.fold = words, refused or {}, fold
+        self.words, self.fold = words, fold
 
     def parse(self, value: Any) -> T:
         """What the word stands for."""
@@ -150,8 +142,6 @@ class Choice(Key[T]):
             word = word.lower()
         if isinstance(word, str) and word in self.words:
             return self.words[word]
-        if isinstance(word, str) and word in self.refused:
-            raise ValidationError(f"found {found(value)}, {self.refused[word]}; write {instead}")
         raise self.refuse(value, instead)
 
 

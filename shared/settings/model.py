@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 
 class IpFamily(enum.Enum):
-    """`AKOSettings.ipFamily`: which back-end families are used. V4_V6 needs a feature gate (a later release)."""
+    """`AKOSettings.ipFamily`: which back-end families are used. V4_V6 needs the feature gate DualStackBackends."""
 
     V4 = "V4"
     V6 = "V6"
@@ -118,7 +118,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that decides what the Avi objects look like, and `pipeline`, which does not."""
+    """Everything that decides what the Avi objects look like, and `pipeline`, which does not.
+
+    `gates` are the feature gates of the IPv6 support matrix that are on.
+    """
 
     cluster_name: str
     controller: ControllerSettings
@@ -132,6 +135,7 @@ class Settings:
     default_domain: str = ""
     disable_static_routes: bool = False
     pod_namespace: str = "avi-system"
+    gates: frozenset[str] = frozenset()
     pipeline: PipelineSettings = PipelineSettings()
 
     @property
@@ -147,4 +151,9 @@ class Settings:
     def digest(self) -> str:
         """A stable id of every field that enters the model (`pipeline` does not)."""
         fields = dataclasses.asdict(dataclasses.replace(self, pipeline=PipelineSettings()))
-        return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True, default=_plain).encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    """A value as JSON can have it, the same in every process: the order of a set is not."""
+    return sorted(value) if isinstance(value, frozenset) else str(value)

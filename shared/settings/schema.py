@@ -85,8 +85,14 @@ class Part(fields.Nested):
 
 
 class FeatureGates(Section):
-    """`featureGates`."""
+    """`featureGates`: AKO's own two, and those of the IPv6 support matrix (`shared.settings.matrix`)."""
 
+    other_clouds = Flag("IPv6OtherClouds", default=False, env="AKO_GATE_IPV6_OTHER_CLOUDS")
+    any_cni = Flag("IPv6AnyCNI", default=False, env="AKO_GATE_IPV6_ANY_CNI")
+    dual_stack_backends = Flag("DualStackBackends", default=False, env="AKO_GATE_DUAL_STACK_BACKENDS")
+    load_balancer = Flag("IPv6LoadBalancer", default=False, env="AKO_GATE_IPV6_LOAD_BALANCER", use=_PENDING)
+    controller = Flag("IPv6Controller", default=False, env="AKO_GATE_IPV6_CONTROLLER")
+    kubernetes_api = Flag("IPv6KubernetesAPI", default=False, env="AKO_GATE_IPV6_KUBERNETES_API")
     gateway_api = Flag("GatewayAPI", default=False, use=_PENDING)
     enable_prometheus = Flag("EnablePrometheus", default=False, use=_PENDING)
     enable_endpoint_slice = Anything("EnableEndpointSlice", default=None, use=Use.DEPRECATED)
@@ -111,10 +117,9 @@ class AkoSettings(Section):
     )
     ip_family = Choice(
         "ipFamily",
-        {"": IpFamily.V4, "V4": IpFamily.V4, "V6": IpFamily.V6},
+        {"": IpFamily.V4, **{family.value: family for family in IpFamily}},
         default=IpFamily.V4,
         env="IP_FAMILY",
-        refused={"V4_V6": "which needs servers of both families in one pool and is not part of this release"},
     )
     cni_plugin = Choice("cniPlugin", {"": "", **{name: name for name in _CNI}}, default="", env="CNI_PLUGIN", fold=True)
     disable_static_routes = Flag("disableStaticRouteSync", default=False, env="DISABLE_STATIC_ROUTE_SYNC")
@@ -192,11 +197,10 @@ class L7Settings(Section):
 
     service_type = Choice(
         "serviceType",
-        {"ClusterIP": ServiceType.CLUSTER_IP, "NodePort": ServiceType.NODE_PORT},
+        {service_type.value: service_type for service_type in ServiceType},
         default=ServiceType.CLUSTER_IP,
         env="SERVICE_TYPE",
         use=_DECISIVE,
-        refused={"NodePortLocal": "which needs the pod's node ports and is not part of this release"},
     )
     shard_size = Choice("shardVSSize", _SHARDS, default=ShardSize.LARGE, env="SHARD_VS_SIZE")
     passthrough_shards = Choice(

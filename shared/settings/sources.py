@@ -1,6 +1,7 @@
 """Where settings come from: the values file and the environment, merged into one document; the later one wins.
 
-A document remembers which of its values came from an environment variable, so that a message can name the place where
+`shared.settings.flat` adds the ConfigMap between the two. A document remembers which of its values came from elsewhere
+than the file, so that a message can name the place where
 the mistake was made. Reading is defensive, because the file is written by hand and may hold passwords: its size, depth
 and YAML features are bounded, and no message repeats a piece of it.
 """
@@ -28,7 +29,7 @@ _MOST_NODES = 5_000  # the chart has some 200
 
 @dataclass(slots=True)
 class Document:
-    """Raw values by section, and for those that the environment gave: path → variable."""
+    """Raw values by section, and for those that another source than the file gave: path → variable or other place."""
 
     values: dict[Any, Any]
     origins: dict[Path_, str] = field(default_factory=dict)
@@ -37,8 +38,8 @@ class Document:
         """The path as the reader knows it: `NetworkSettings.vipNetworkList[0].cidr` or `VIP_NETWORK_LIST[0].cidr`."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
-                return self.origins[path[:length]] + _dotted(path[length:], start=False)
-        return _dotted(path, start=True)
+                return self.origins[path[:length]] + dotted(path[length:], start=False)
+        return dotted(path, start=True)
 
 
 def read_values(path: str | None) -> dict[Any, Any]:
@@ -77,19 +78,22 @@ def overlay(document: Document, keys: Iterable[tuple[Path_, Key[Any] | Rows]], e
         text = environ.get(variable, "") if variable else ""
         if not text.strip():
             continue
-        value: Any = text
-        if isinstance(key, Rows):
-            try:
-                value = json.loads(text)
-            except (ValueError, RecursionError):
-                value = text  # the schema says that a list belongs there
-            if value is None:  # AKO's chart writes `null` for a list that is not given
-                continue
-        if _put(document.values, path, value):
+        value = from_json(text) if isinstance(key, Rows) else text
+        if value is None:  # AKO's chart writes `null` for a list that is not given
+            continue
+        if put(document.values, path, value):
             document.origins[path] = variable
 
 
-def _put(values: dict[Any, Any], path: Path_, value: Any) -> bool:
+def from_json(text: str) -> Any:
+    """What a JSON text means; the text itself when it is none: the schema then says that a list belongs there."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def put(values: dict[Any, Any], path: Path_, value: Any) -> bool:
     """Set one value; False when a section on the way is no mapping (the schema will say so)."""
     for name in path[:-1]:
         below = values.get(name)
@@ -163,7 +167,8 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return f"{place}: {cause}; text that ends in `:`, holds `: ` or ` #` or begins with a sign needs quotes"
 
 
-def _dotted(path: tuple[Any, ...], *, start: bool) -> str:
+def dotted(path: tuple[Any, ...], *, start: bool) -> str:
+    """A path as text; one that does not `start` the text begins with a dot or a bracket."""
     text = ""
     for part in path:
         if isinstance(part, int) and not isinstance(part, bool):

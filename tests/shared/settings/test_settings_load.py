@@ -199,7 +199,8 @@ def test_the_digest_covers_what_the_model_reads() -> None:
     base = load(None, REQUIRED).settings.digest()
     spelled = REQUIRED | {"VIP_NETWORK_LIST": '[{"networkName":"net1","cidr":"10.10.3.4/16"}]', "AKO_CONCURRENCY": "3"}
     assert load(None, spelled).settings.digest() == base
-    assert load(None, REQUIRED | {"IP_FAMILY": "V6"}).settings.digest() != base
+    assert load(None, REQUIRED | {"IP_FAMILY": "V6", "CNI_PLUGIN": "calico"}).settings.digest() != base
+    assert load(None, REQUIRED | {"AKO_GATE_IPV6_ANY_CNI": "true"}).settings.digest() != base
 
 
 @pytest.mark.parametrize(("text", "meant"), [("Calico", "calico"), ("", ""), ("ovn-kubernetes", "ovn-kubernetes")])
@@ -275,4 +276,5 @@ L7Settings: {<<: {shardVSSize: SMALL}}
 @pytest.mark.parametrize("host", ["c1", "10.1.1.5:8443", "[2001:db8::5]:443", "2001:db8::5", "http://127.0.0.1:9"])
 def test_the_controller_host_stays_as_written(host: str) -> None:
     """Names, addresses of both families, ports and a scheme are accepted; the client makes the endpoint of it."""
-    assert load(None, REQUIRED | {"CTRL_IPADDRESS": host}).settings.controller.host == host
+    environ = REQUIRED | {"CTRL_IPADDRESS": host, "AKO_GATE_IPV6_CONTROLLER": "true"}
+    assert load(None, environ).settings.controller.host == host

@@ -63,7 +63,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
     environ = {"CLUSTER_NAME": "a b", "VIP_NETWORK_LIST": '[{"networkName":"net1","v6cidr":"10.0.0.0/8"}]'}
     assert problems(tmp_path, values, environ) == [
         "CLUSTER_NAME: found 'a b'; write a name of letters, digits, hyphens and underscores",
-        "AKOSettings.ipFamily: found 'v6'; write V4 or V6",
+        "AKOSettings.ipFamily: found 'v6'; write V4, V6 or V4_V6",
         "AKOSettings.enableEVH: found 'yes'; write true or false",
         "AKOSettings.clustername: unknown key; write clusterName",
         (
@@ -107,16 +107,16 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("section is a list", {"L7Settings": []}, "L7Settings: is not a mapping; write one `key: value`"),
     ("word of another case", {"L7Settings": {"shardVSSize": "large"}}, "found 'large'; write LARGE, MEDIUM, SMALL or"),
-    ("empty word", {"L7Settings": {"serviceType": ""}}, "found ''; write ClusterIP or NodePort"),
+    ("empty word", {"L7Settings": {"serviceType": ""}}, "found ''; write ClusterIP, NodePort or"),
     (
         "both families",
-        {"AKOSettings": {"ipFamily": "V4_V6"}},
+        {"AKOSettings": {"ipFamily": "V4_V6", "cniPlugin": "calico"}},
         "AKOSettings.ipFamily: found 'V4_V6', which needs servers of both families in one pool",
     ),
     (
         "node port local",
         {"L7Settings": {"serviceType": "NodePortLocal"}},
-        "L7Settings.serviceType: found 'NodePortLocal', which needs",
+        "L7Settings.serviceType: found 'NodePortLocal' is not served by this release",
     ),
     ("unknown CNI", {"AKOSettings": {"cniPlugin": "weave"}}, "AKOSettings.cniPlugin: found 'weave'; write calico, "),
     ("boolean for text", {"AKOSettings": {"cniPlugin": False}}, "cniPlugin: found the boolean false; write calico"),
@@ -208,7 +208,7 @@ def test_each_mistake_has_one_line(tmp_path: Path, values: Any, message: str) ->
         ("VIP_NETWORK_LIST", "{}", "VIP_NETWORK_LIST: is not a list"),
         ("VIP_NETWORK_LIST", "[" * 100_000, "VIP_NETWORK_LIST: is not a list"),
         ("NODE_NETWORK_LIST", '[{"networkName":5}]', "NODE_NETWORK_LIST[0].networkName: found the number 5"),
-        ("IP_FAMILY", "v4", "IP_FAMILY: found 'v4'; write V4 or V6"),
+        ("IP_FAMILY", "v4", "IP_FAMILY: found 'v4'; write V4, V6 or V4_V6"),
         ("AKO_LEASE_TTL", "-1", "AKO_LEASE_TTL: found '-1'; write a number from 0.2 to 300 (seconds)"),
         ("DISABLE_STATIC_ROUTE_SYNC", "1", "DISABLE_STATIC_ROUTE_SYNC: found '1'; write true or false"),
         ("POD_NAMESPACE", "a b", "POD_NAMESPACE: found 'a b'; write the name of a namespace"),
