@@ -8,6 +8,7 @@ YAML, as `kubectl get configmap -o yaml` prints it, or its data alone.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from shared.errors import SettingsError
 from shared.settings import Loaded, ServiceType, Settings, VipNetwork, load
-from shared.settings.matrix import GATES, MATRIX
+from shared.settings.matrix import MATRIX
 from shared.settings.sources import read_values
 from workers.model.routes import CNIS_NOT_SERVED, routes_active
 
@@ -25,14 +26,15 @@ _CNI_ADDRESSES = {
     "calico": "the annotations projectcalico.org/IPv4Address and IPv6Address, else InternalIP",
     "antrea": "the annotation node.antrea.io/transport-addresses, else InternalIP",
 }
+_BLOCKS = "Calico's BlockAffinities"
 _FAMILIES = {"V4": "IPv4", "V6": "IPv6", "V4_V6": "IPv4 and IPv6"}
 
 
 def run(options: argparse.Namespace) -> int:
     """0 and a summary for usable settings; 1 and one line `path: text` per mistake."""
     as_json = options.output == "json"
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] - a terminal may not have our letters
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may not have every letter of the file
     try:
         loaded = _loaded(options)
     except SettingsError as error:
@@ -73,42 +75,38 @@ def summarize(settings: Settings) -> Iterator[Line]:
     """What these settings will do, as (title, text) lines."""
     controller = settings.controller
     yield "cluster", f"{settings.cluster_name}; its Avi objects are named {settings.prefix}..."
-    yield (
-        "controller",
-        f"{controller.host}: cloud {controller.cloud}, tenant {controller.tenant}, "
-        f"SE group {controller.se_group}, VRF {controller.vrf or 'of the VIP network'}",
-    )
+    place = f"cloud {controller.cloud}, tenant {controller.tenant}, SE group {controller.se_group}"
+    yield "controller", f"{controller.host}: {place}, VRF {controller.vrf or 'of the VIP network'}"
     for network in settings.vip_networks:
         yield "VIPs", _vips(network)
     families = _FAMILIES[settings.ip_family.value]
     yield "pool servers", f"{families} addresses of endpoints (ipFamily {settings.ip_family.value})"
-    addresses = _CNI_ADDRESSES.get(settings.cni_plugin, "InternalIP")
     if routes_active(settings):
-        yield "node addresses", f"{families}, from {addresses}"
-        yield "pod networks", _pod_networks(settings)
+        yield from _routes(settings, families)
     for title, text in _off(settings):
         yield "off", f"{title}: {text}"
     for gate in sorted(settings.gates):
         yield "gate on", gate
     if settings.ip_family.v6 or any(network.v6cidr for network in settings.vip_networks):
-        later = "the census checks that the cloud has IPv6 (V6-CLOUD), before anything is written"
-        yield "asked later", later
+        yield "asked later", "whether the cloud has IPv6 (V6-CLOUD): by the census, before anything is written"
 
 
 def _vips(network: VipNetwork) -> str:
     parts = [("IPv4", network.cidr), ("IPv6", network.v6cidr)]
     given = " and ".join(f"{family} from {cidr}" for family, cidr in parts if cidr is not None)
     where = f"network {network.name or network.uuid}"
-    return f"{given}, on {where}" if given else f"IPv4 from any subnet of {where}"
+    return f"{given}, on {where}" if given else f"from any subnet of {where}"
 
 
-def _pod_networks(settings: Settings) -> str:
-    if settings.cni_plugin in CNIS_NOT_SERVED:
-        return f"those of cniPlugin {settings.cni_plugin} are not read by this release; no route is written or removed"
-    if settings.cni_plugin == "calico":
-        return "Calico's BlockAffinities; each becomes a static route by way of its node"
+def _routes(settings: Settings, families: str) -> Iterator[Line]:
+    """Where node addresses and pod networks come from."""
+    cni = settings.cni_plugin
+    if cni in CNIS_NOT_SERVED:
+        yield "off", f"static routes: this release does not read the pod networks of cniPlugin {cni}"
+        return
     source = "the node annotation ako.vmware.com/pod-cidrs, else spec.podCIDRs"
-    return f"{source}; each becomes a static route by way of its node"
+    yield "node addresses", f"{families}, from {_CNI_ADDRESSES.get(cni, 'InternalIP')}"
+    yield "pod networks", f"{_BLOCKS if cni == 'calico' else source}; each becomes a static route by way of its node"
 
 
 def _off(settings: Settings) -> Iterator[Line]:
@@ -121,7 +119,7 @@ def _off(settings: Settings) -> Iterator[Line]:
         yield "IPv6 VIPs", "no vipNetworkList row has a v6cidr"
     if not settings.pipeline.resync_interval:
         yield "periodic census", "its interval is 0"
-    for gate in GATES:
-        if gate not in settings.gates:
-            rules = dict.fromkeys(row.id for row in MATRIX if row.gate == gate)
-            yield f"featureGates.{gate}", f"rule {', '.join(rules)} of the support matrix holds"
+    held = [row for row in MATRIX if row.gate and row.gate not in settings.gates]
+    if held:
+        names = dict.fromkeys(f"{row.gate} ({row.id})" for row in held)
+        yield "feature gates", f"{', '.join(names)}: AKO documents no IPv6 there"

@@ -104,7 +104,9 @@ def unserved(values: Mapping[str, Any], document: Document) -> list[tuple[str, s
     for path, field, value in _walk(SCHEMA, values, ()):
         if field.metadata["use"] is Use.DECISIVE and not _is_default(field, value):
             said = found(_raw(document.values, path))
-            problems.append((document.place(path), f"{said} is not served by this release; leave it at its default"))
+            problems.append(
+                (document.place(path), f"found {said}, which this release does not serve; leave it at its default")
+            )
     return problems
 
 

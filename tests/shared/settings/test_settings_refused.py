@@ -116,7 +116,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     (
         "node port local",
         {"L7Settings": {"serviceType": "NodePortLocal"}},
-        "L7Settings.serviceType: found 'NodePortLocal' is not served by this release",
+        "L7Settings.serviceType: found 'NodePortLocal', which this release does not serve",
     ),
     ("unknown CNI", {"AKOSettings": {"cniPlugin": "weave"}}, "AKOSettings.cniPlugin: found 'weave'; write calico, "),
     ("boolean for text", {"AKOSettings": {"cniPlugin": False}}, "cniPlugin: found the boolean false; write calico"),
