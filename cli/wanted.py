@@ -68,14 +68,6 @@ def read_cluster(kube: KubeClient, settings: Settings) -> dict[str, list[dict[st
     return found
 
 
-def by_kind(bodies: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Manifests as `Objects`."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for body in bodies:
-        found.setdefault(str(body["kind"]), []).append(body)
-    return found
-
-
 def wanted(objects: Objects, settings: Settings) -> Wanted:
     """What these objects ask for."""
     hosts: dict[str, WantedHost] = {}

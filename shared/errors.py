@@ -4,7 +4,6 @@
 
     AkoError
     ├── SettingsError            a values.yaml that cannot be used; carries every problem at once
-    ├── ObjectError              one Kubernetes object that cannot be served as written (becomes an Event)
     ├── AviError                 the Avi Controller
     │   ├── AviUnreachable       no answer; `sent` tells whether the request may have taken effect
     │   ├── AviAuthError         credentials refused, also after one new login
@@ -62,14 +61,6 @@ class SettingsError(AkoError):
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         self.problems = problems
         super().__init__("\n".join(f"{path}: {text}" for path, text in problems))
-
-
-class ObjectError(AkoError):
-    """A Kubernetes object that cannot be served as it is written; `reason` is the Event's CamelCase reason."""
-
-    def __init__(self, message: str, *, reason: str, where: str = "", expected: str = "", action: str = "") -> None:
-        super().__init__(message, where=where, expected=expected, action=action)
-        self.reason = reason
 
 
 class AviError(AkoError):

@@ -135,7 +135,7 @@ class Choice(Key[T]):
 
     def parse(self, value: Any) -> T:
         """What the word stands for."""
-        names = [word for word in self.words if word]
+        names = [str(meant) if self.fold else word for word, meant in self.words.items() if word]
         instead = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
         word = value.strip() if isinstance(value, str) else value
         if isinstance(word, str) and self.fold:

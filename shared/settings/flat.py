@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.settings.fields import Key, Rows
-from shared.settings.sources import Document, from_json, put
+from shared.settings.sources import Document, dotted, from_json, put
 
 CONFIGMAP = "avi-k8s-config"
 
@@ -47,7 +47,7 @@ def overlay_configmap(
     known = flat_keys(keys)
     problems = []
     for name, value in data.items():
-        place = f"{CONFIGMAP}.{document.place((name,))}"
+        place = CONFIGMAP + dotted((name,), start=False)
         if name not in known:
             problems.append((place, _unknown(name, known)))
             continue

@@ -118,14 +118,6 @@ class Ledger:
             standing.update(self.state.script("standing", *owners[start : start + 500]))
         return frozenset(standing)
 
-    def standing(self, ids: Sequence[str]) -> frozenset[str]:
-        """Those of `ids` that stand on the controller for certain."""
-        if not ids:
-            return frozenset()
-        with bounded():
-            flags = self.state.client.smismember(self.state.key("stands"), list(ids))
-        return frozenset(id_ for id_, flag in zip(ids, flags, strict=True) if flag)
-
     def entries(self, owners: Sequence[tuple[str, str]]) -> dict[str, LedgerEntry]:
         """Single entries, asked for as (owner key, object id)."""
         if not owners:

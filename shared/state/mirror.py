@@ -94,11 +94,6 @@ class Mirror:
         found = self.state.fields(f"mirror:{kind}", ids)
         return {id_: orjson.loads(text) for id_, text in zip(ids, found, strict=True) if text is not None}
 
-    def status(self, kind: str, id_: str) -> dict[str, Any] | None:
-        """The status part of one object."""
-        (text,) = self.state.fields(f"status:{kind}", [id_])
-        return None if text is None else orjson.loads(text)
-
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """The projections of all objects of a kind, by id."""
         return {id_: orjson.loads(text) for id_, text in self.state.hash(f"mirror:{kind}").items()}

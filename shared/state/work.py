@@ -161,14 +161,6 @@ class Work:
         """The digest of the settings that the watcher works by, "" before it has begun."""
         return self.state.fields("meta", ["digest"])[0] or ""
 
-    def depth(self) -> dict[str, int]:
-        """How many keys are in each set: later, ready (live and bulk) and claims."""
-        with bounded(), self.state.client.pipeline(transaction=False) as pipe:
-            for name in ("later", "ready:0", "ready:1", "claims"):
-                pipe.zcard(self.state.key(name))
-            later, live, bulk, claims = pipe.execute()
-        return {"later": later, "ready": live + bulk, "claims": claims}
-
     def _seconds(self) -> float:
         with bounded():
             seconds, micros = self.state.client.time()

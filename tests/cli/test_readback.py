@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import yaml
 
 from cli import readback, table
 from cli.readback import Standing
-from cli.wanted import Wanted, by_kind, wanted
+from cli.wanted import Wanted, wanted
 from shared.avi.client import AviClient
 from shared.settings import load
 from shared.settings.model import Credentials, Settings
@@ -26,6 +26,14 @@ CASES = ("01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico")
 WIDE = 1000
 
 World = dict[str, dict[str, dict[str, Any]]]
+
+
+def by_kind(bodies: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Manifests as `cli.wanted` takes them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for body in bodies:
+        found.setdefault(str(body["kind"]), []).append(body)
+    return found
 
 
 def settings_of(case: str) -> Settings:
