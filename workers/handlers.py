@@ -65,7 +65,7 @@ class Handlers:
             snapshot, facts = self.snapshots.host(fqdn)
             return desired_host(snapshot, self.settings, facts)
 
-        result, desired, view, _ = self.objects.run(claim, compute)
+        result, desired, view = self.objects.run(claim, compute)
         return replace(result, row=row_of(desired, view))
 
     def shard(self, claim: Claim) -> Result:
@@ -77,7 +77,7 @@ class Handlers:
             snapshot, facts = self.snapshots.shard(tenant, parent, buckets, self.ledger.standing_of)
             return desired_shard(snapshot, self.settings, facts)
 
-        result, desired, view, _ = self.objects.run(claim, compute)
+        result, desired, view = self.objects.run(claim, compute)
         lacking, view = self._addresses(claim, tenant, parent, desired, view)
         self._tell_statuses(claim, tenant, parent, buckets, view)
         if lacking and result.outcome == "done":

@@ -110,28 +110,27 @@ class ObjectRuns:
         self.work = work
         self.executor = executor
 
-    def run(self, claim: Claim, compute: Callable[[], Desired]) -> tuple[Result, Desired, LedgerView, bool]:
+    def run(self, claim: Claim, compute: Callable[[], Desired]) -> tuple[Result, Desired, LedgerView]:
         """Brings the objects of a key to what `compute` wants.
 
-        Returns the result (without a row), what was wanted, the ledger's view afterwards, and whether it wrote.
+        Returns the result (without a row), what was wanted, and the ledger's view afterwards.
         """
-        wrote = contact = False
+        contact = False
         for attempt in range(REPLANS + 1):
             desired = compute()
             if desired.frozen:
                 view = self.ledger.view(claim.key, ())
-                return Result(problems=desired.problems), desired, view, False
+                return Result(problems=desired.problems), desired, view
             view, recheck, asked = self._view(claim, desired)
             contact = contact or asked
             made = plan(desired, _plan_view(claim.key, view))
             execution = self.executor.run(claim, made.operations)
-            wrote = wrote or bool(execution.done)
             contact = contact or execution.contact
             if not execution.replan or attempt == REPLANS:
                 break
         if execution.done or execution.errors:
             view = self.ledger.view(claim.key, _outside(desired))
-        return self._result(claim, desired, made, execution, recheck, contact), desired, view, wrote
+        return self._result(claim, desired, made, execution, recheck, contact), desired, view
 
     def _view(self, claim: Claim, desired: Desired) -> tuple[LedgerView, float, bool]:
         """The ledger as the plan may see it: uncertain entries are read first. Also: seconds until a second look."""
