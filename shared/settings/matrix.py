@@ -95,7 +95,8 @@ def findings(
 
 
 def _unclear(row: Row, wrong: Collection[Path_]) -> bool:
-    return any(path[: len(key)] == key or key[: len(path)] == path for key in row.reads for path in wrong)
+    asked = (*row.reads, ("featureGates", row.gate))
+    return any(path[: len(key)] == key or key[: len(path)] == path for key in asked for path in wrong)
 
 
 def _family(settings: Settings) -> Iterator[Finding]:

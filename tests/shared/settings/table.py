@@ -159,6 +159,8 @@ def matrix() -> Iterator[Line]:
     yield Line("V4 and V6 servers, gate on", True, gated(both, "DualStackBackends"), rule="V6-MIX")
     yield Line("V4 and V6 servers, gate as text", True, {**both, "featureGates": {"DualStackBackends": "true"}})
     yield Line("V4 and V6 servers, another gate on", False, gated(both, "IPv6AnyCNI"), rule="V6-MIX")
+    unclear = {**both, "featureGates": {"DualStackBackends": "on"}}
+    yield Line("V4 and V6 servers, gate with a mistake: one mistake", False, unclear)
     yield Line("V6 servers", True, v6, rule="V6-MIX")
     yield Line("V6 servers by variable", False, environ={"IP_FAMILY": "V4_V6", "CNI_PLUGIN": "flannel"}, rule="V6-MIX")
     yield Line("V6 on antrea", True, ako(ipFamily="V6", cniPlugin="Antrea"), rule="V6-CNI")
@@ -271,8 +273,9 @@ def others() -> Iterator[Line]:
         (("L4Settings", "autoFQDN"), "flat"), (("ControllerSettings", "controllerVersion"), "22.1.4"),
         (("ControllerSettings", "tenantName"), ""), (("nodePortSelector", "key"), "a"),
         (("featureGates", "GatewayAPI"), True), (("featureGates", "EnableEndpointSlice"), True),
-        (("featureGates", "IPv6LoadBalancer"), True), (("pipeline", "leaseTTL"), 0.2), (("pipeline", "concurrency"), 256),
-        (("pipeline", "redisURL"), "rediss://:pw@h:1/0"), (("image",), {"repository": "a"}), (("L7Settings",), None),
+        (("featureGates", "IPv6LoadBalancer"), True), (("pipeline", "leaseTTL"), 0.2),
+        (("pipeline", "concurrency"), 256), (("pipeline", "redisURL"), "rediss://:pw@h:1/0"), (("L7Settings",), None),
+        (("image",), {"repository": "a"}),
     ]:  # fmt: skip
         yield Line(f"{'.'.join(path)} {value!r}", True, at(path, value))
 

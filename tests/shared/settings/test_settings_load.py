@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -201,6 +204,26 @@ def test_the_digest_covers_what_the_model_reads() -> None:
     assert load(None, spelled).settings.digest() == base
     assert load(None, REQUIRED | {"IP_FAMILY": "V6", "CNI_PLUGIN": "calico"}).settings.digest() != base
     assert load(None, REQUIRED | {"AKO_GATE_IPV6_ANY_CNI": "true"}).settings.digest() != base
+
+
+def test_the_digest_is_the_same_in_every_process() -> None:
+    """Watcher and workers compare digests, so the order in which a process keeps a set must not enter it."""
+    program = (
+        "from shared.settings.matrix import GATES\nfrom shared.settings.model import Settings\n"
+        "print(Settings('c', None, (), gates=frozenset(GATES)).digest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed, "PATH": os.environ["PATH"]},
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize(("text", "meant"), [("Calico", "calico"), ("", ""), ("ovn-kubernetes", "ovn-kubernetes")])

@@ -1,0 +1,239 @@
+"""The table of good and bad settings, with the full text of every message in `messages.txt`.
+
+After a change of a message or a row: `python -m tests.shared.settings.table`, then read the difference.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import shared.addresses
+import shared.settings
+from shared.errors import SettingsError
+from shared.settings import Settings, load
+from shared.settings.flat import flat_keys
+from shared.settings.matrix import GATES, MATRIX
+from shared.settings.schema import SCHEMA, keys
+from tests.shared.settings.table import TABLE, Line, golden, over, said
+
+GOLDEN = golden()
+SETTINGS = Path(shared.settings.__file__).parent
+SOURCES = [Path(shared.addresses.__file__), *(SETTINGS / f"{name}.py" for name in ("fields", "schema", "sources"))]
+
+
+@pytest.mark.parametrize("line", TABLE, ids=[line.name for line in TABLE])
+def test_each_row_has_exactly_its_message(line: Line, tmp_path: Path) -> None:
+    """Good settings load, bad ones give exactly the lines of messages.txt."""
+    lines = said(line, tmp_path)
+    assert lines == GOLDEN[line.name]
+    assert (lines[0] == "valid") is line.good
+
+
+def test_table_and_messages_have_the_same_rows() -> None:
+    """No message is left without its row, no two rows have one name, and there are at least 150."""
+    assert [line.name for line in TABLE] == list(GOLDEN)
+    assert len(GOLDEN) == len(TABLE) >= 150
+
+
+def test_every_message_is_one_line_with_a_place() -> None:
+    """Whatever is said begins with a path and has something after it."""
+    for lines in GOLDEN.values():
+        for text in lines:
+            place, colon, rest = text.partition(": ")
+            assert text == "valid" or (place and colon and rest.strip()), text
+
+
+@pytest.mark.parametrize("rule", list(dict.fromkeys(row.id for row in MATRIX)))
+def test_each_rule_of_the_matrix_is_shown_on_both_sides(rule: str) -> None:
+    """Each rule refuses some row of the table, by its id, and lets another pass."""
+    rows = [line for line in TABLE if line.rule == rule]
+    assert any(line.good for line in rows)
+    refused = "\n".join(text for line in rows if not line.good for text in GOLDEN[line.name])
+    assert f"({rule})" in refused
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=[f"{row.id}-{row.refused[:30]}" for row in MATRIX])
+def test_each_message_of_the_matrix_is_shown(row: Any) -> None:
+    """The text of each row of the matrix, after what was found, stands in messages.txt."""
+    said_ = "\n".join("\n".join(lines) for lines in GOLDEN.values())
+    assert row.message("").removeprefix("found ") in said_
+
+
+def test_each_gate_is_a_key_and_opens_its_rules() -> None:
+    """Every gate can be set in the file, and with all on, no rule that has a gate refuses anything."""
+    names = {path[-1] for path, _ in keys(SCHEMA) if path[0] == "featureGates"}
+    assert set(GATES) <= names
+    opened = Settings("c", None, (), gates=frozenset(GATES))  # type: ignore[arg-type]
+    assert {row.gate for row in MATRIX if row.gate} == opened.gates
+
+
+# Places that raise for others than `load`.
+ELSEWHERE = {"is not the text of an address"}
+
+
+def test_every_place_that_refuses_is_reached(tmp_path: Path) -> None:
+    """Each `raise` in the code that reads settings is run by some row of the table."""
+    reached: set[tuple[str, int]] = set()
+    watched = {str(path) for path in SOURCES}
+
+    def lines(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            reached.add((frame.f_code.co_filename, frame.f_lineno))
+        return lines
+
+    def calls(frame: FrameType, *_: Any) -> Any:
+        return lines if frame.f_code.co_filename in watched else None
+
+    before = sys.gettrace()
+    sys.settrace(calls)
+    try:
+        for line in TABLE:
+            if not line.good:
+                said(line, tmp_path)
+        load_of_no_file(tmp_path)
+    finally:
+        sys.settrace(before)
+    assert [place for place in _raises() if not place[1] & reached] == []
+
+
+def load_of_no_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(str(tmp_path / "none"), {})
+
+
+def _raises() -> list[tuple[str, set[tuple[str, int]]]]:
+    """(text, lines) of each raise statement."""
+    found = []
+    for path in SOURCES:
+        source = path.read_text()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                text = ast.get_source_segment(source, node) or ""
+                if not any(part in text for part in ELSEWHERE):
+                    found.append((text, {(str(path), n) for n in range(node.lineno, (node.end_lineno or 0) + 1)}))
+    return found
+
+
+def test_ako_s_own_file_loads_without_a_warning(tmp_path: Path) -> None:
+    """A file with every key and default of AKO's published chart loads with the one deliberate note, no warning."""
+    values: dict[str, Any] = {}
+    for row in Path(__file__).with_name("values-keys.md").read_text().splitlines():
+        key, default, kind = [part.strip() for part in row.split("|")[1:4]] if row.startswith("|") else ("", "", "")
+        if kind in {"setting", "chart"}:
+            nested: Any = "name" if default.startswith("`(") else json.loads(default.strip("`"))
+            for name in reversed(key.split(".")):
+                nested = {name: nested}
+            values = over(values, nested)
+    required = {
+        "ControllerSettings": {"controllerHost": "10.1.1.5"},
+        "NetworkSettings": {"vipNetworkList": [{"networkName": "net1"}]},
+    }
+    path = tmp_path / "values.yaml"
+    path.write_text(json.dumps(over(values, required)))
+    loaded = load(str(path), {})
+    assert len(values) == 20
+    assert loaded.warnings == ()
+    assert [note.partition(": ")[2] for note in loaded.notes] == [
+        "read past, only the deployment of AKO's own container needs it"
+    ]
+
+
+def test_the_configmap_of_ako_s_chart_is_known() -> None:
+    """Every key that AKO's chart writes into avi-k8s-config is one of ours."""
+    chart = """
+    primaryInstance controllerIP controllerVersion cniPlugin shardVSSize passthroughShardSize fullSyncFrequency
+    cloudName clusterName servicesAPI enableEVH layer7Only vipPerNamespace tenantName vrfName defaultDomain
+    disableStaticRouteSync defaultIngController defaultLBController noPGForSNI enableRHI nsxtT1LR enableEvents logLevel
+    deleteConfig autoFQDN nsSyncLabelKey nsSyncLabelValue serviceType nodeKey nodeValue serviceEngineGroupName
+    bgpPeerLabels nodeNetworkList vipNetworkList apiServerPort enableMCI blockedNamespaceList ipFamily istioEnabled
+    useDefaultSecretsOnly enablePrometheus enableEndpointSlice fqdnReusePolicy vpcMode
+    """
+    assert set(chart.split()) <= set(flat_keys(keys(SCHEMA)))
+
+
+def test_the_configmap_stands_between_file_and_environment(tmp_path: Path) -> None:
+    """The ConfigMap wins over the file, and the environment over the ConfigMap; empty text leaves what is there."""
+    path = tmp_path / "values.yaml"
+    path.write_text("AKOSettings: {clusterName: file, cniPlugin: calico}\nControllerSettings: {vrfName: v}")
+    configmap = {
+        "clusterName": "flat",
+        "cniPlugin": "antrea",
+        "vrfName": "",
+        "controllerIP": "10.1.1.5",
+        "vipNetworkList": '[{"networkName":"net1","v6cidr":"2001:db8::1/64"}]',
+        "nodeNetworkList": "null",
+    }
+    settings = load(str(path), {"CLUSTER_NAME": "environ"}, configmap).settings
+    assert (settings.cluster_name, settings.cni_plugin, settings.controller.vrf) == ("environ", "antrea", "v")
+    assert (settings.controller.host, str(settings.vip_networks[0].v6cidr)) == ("10.1.1.5", "2001:db8::/64")
+
+
+def _flat(text: str) -> list[Any]:
+    return text.split("|")
+
+
+FAMILIES = st.sampled_from(_flat("|V4|V6|V4_V6|v6"))
+CIDRS = st.sampled_from(_flat("|10.10.0.0/16|10.10.3.4/16|2001:db8::/64|2002::1234:abcd:ffff:c0a8:101/64|::1/128|x"))
+FLAGS = st.sampled_from([True, False, "true", "false", "yes", 1, None])
+AKO = st.fixed_dictionaries(
+    {"clusterName": st.sampled_from(["demo", "a b", "", None])},
+    optional={
+        "ipFamily": FAMILIES,
+        "cniPlugin": st.sampled_from(_flat("|calico|Antrea|cilium|openshift|weave")),
+        "disableStaticRouteSync": FLAGS,
+        "fullSyncFrequency": st.sampled_from([0, "60", -1, 1.5, float("nan")]),
+    },
+)
+VIP_ROWS = st.fixed_dictionaries({"networkName": st.just("n")}, optional={"cidr": CIDRS, "v6cidr": CIDRS})
+NODE_ROWS = st.fixed_dictionaries({"networkName": st.just("n"), "cidrs": st.lists(CIDRS, max_size=2)})
+FILES = st.fixed_dictionaries(
+    {
+        "AKOSettings": AKO,
+        "NetworkSettings": st.fixed_dictionaries(
+            {"vipNetworkList": st.lists(VIP_ROWS, max_size=2)},
+            optional={"nodeNetworkList": st.lists(NODE_ROWS, max_size=6)},
+        ),
+        "ControllerSettings": st.fixed_dictionaries(
+            {"controllerHost": st.sampled_from(_flat("10.1.1.5|avi|::1|[::1]:443|a/b|"))}
+        ),
+        "L7Settings": st.fixed_dictionaries(
+            {}, optional={"serviceType": st.sampled_from(_flat("ClusterIP|NodePort|NodePortLocal"))}
+        ),
+        "featureGates": st.dictionaries(st.sampled_from(GATES), FLAGS),
+    }
+)
+
+
+def loaded_or_refused(path: Path) -> Settings | SettingsError:
+    try:
+        return load(str(path), {}).settings
+    except SettingsError as error:
+        return error
+
+
+@given(FILES)
+@hypothesis_settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_plausible_files_give_settings_or_the_settings_error(tmp_path: Path, values: dict[str, Any]) -> None:
+    """A file that could be meant gives settings within the matrix, or SettingsError with a place per line."""
+    path = tmp_path / "values.yaml"
+    path.write_text(json.dumps(values).replace("NaN", ".nan"))
+    settings = loaded_or_refused(path)
+    if isinstance(settings, SettingsError):
+        assert settings.problems
+        assert all(place and text for place, text in settings.problems)
+        return
+    routed = not settings.disable_static_routes
+    if settings.ip_family.v6 and routed and settings.cni_plugin not in {"calico", "antrea"}:
+        assert "IPv6AnyCNI" in settings.gates
+    assert settings.ip_family.value != "V4_V6" or "DualStackBackends" in settings.gates
+    assert settings.digest() == load(str(path), {}).settings.digest()
