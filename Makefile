@@ -24,8 +24,8 @@ test: $(VENV)/develop.stamp
 	$(BIN)/pytest $(ARGS)
 
 lint: $(VENV)/develop.stamp
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

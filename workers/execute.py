@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.avi.client import AviClient
-
 from shared.errors import (
     AkoError,
     AviConflict,
