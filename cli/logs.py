@@ -11,8 +11,6 @@ import sys
 import warnings
 from typing import Any
 
-from shared.settings.model import Settings
-
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s [%(threadName)s] %(message)s"
 # Celery warns of running as root because of pickled messages (ours are JSON), and of what happens to tasks that are
@@ -29,18 +27,22 @@ class _OneLine(logging.Formatter):
         return super().formatMessage(record)
 
 
-def set_up(settings: Settings, level: str | None = None) -> None:
-    """Sends all logging to standard error; `level` wins over the settings' log level."""
-    chosen = level or settings.pipeline.log_level
+def set_up(level: str) -> None:
+    """Sends all logging from `level` on to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine(_FORMAT, "%Y-%m-%d %H:%M:%S"))
-    logging.basicConfig(level=chosen, handlers=[handler], force=True)
+    logging.basicConfig(handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for text in _NOT_FOR_US:
         warnings.filterwarnings("ignore", message=text)
-    if chosen != "DEBUG":
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Changes what is shown, at any time."""
+    logging.getLogger().setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "DEBUG" else logging.WARNING)
 
 
 def leave_alone(**_: Any) -> None:

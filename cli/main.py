@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_watcher(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("watcher", help="follow Kubernetes and hand out work", allow_abbrev=False)
     _add_common(parser)
-    parser.add_argument("--context", help="context of the kubeconfig (default: the current one)")
+    _add_live(parser)
     parser.add_argument("--single", action="store_true", help="the only watcher: lead at once, without a Lease")
     parser.add_argument(
         "--allow-mass-delete", action="store_true", help="do not hold back when a list lacks many objects"
@@ -66,6 +66,7 @@ def _add_watcher(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_worker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("worker", help="do the work; start as many as you like", allow_abbrev=False)
     _add_common(parser)
+    _add_live(parser)
     parser.add_argument("--concurrency", type=_positive, metavar="N", help="threads (default: pipeline.concurrency)")
     parser.set_defaults(run=services.worker)
 
@@ -121,6 +122,20 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config, the pod's account")
     parser.add_argument("--log-level", choices=LEVELS, help="default: AKOSettings.logLevel")
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--context", help="context of the kubeconfig (default: the current one)")
+    parser.add_argument(
+        "--configmap", action="store_true", help="read AKO's ConfigMap avi-k8s-config of our namespace over the file"
+    )
+    parser.add_argument(
+        "--health-port",
+        type=_port,
+        metavar="PORT",
+        help="for /healthz and /readyz; 0 takes a free one (default: AKOSettings.apiServerPort)",
+    )
+    parser.add_argument("--ready-file", metavar="FILE", help="write the URL of /readyz as JSON to FILE once listening")
 
 
 def _version(_: argparse.Namespace) -> int:

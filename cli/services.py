@@ -1,8 +1,8 @@
 """The three long-running processes of the pipeline as commands: watcher, worker, Flower.
 
-What can be wrong from the start (settings, credentials, the kubeconfig) is looked at before anything runs and ends the
-command with one line per mistake. What may only be late (Redis, the controller, the API server) is waited for by each
-process itself, with growing pauses and a line in its log.
+Watcher and worker wait for usable settings and follow their changes (see `cli.live`). What may only be late (Redis, the
+controller, the API server) is waited for too, with growing pauses and a line in the log. A kubeconfig that cannot be
+used ends the command.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import logging
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from cli import logs
+from cli.live import Live
 from cli.processes import write_ready
-from shared.celeryapp import make_app
+from shared.celeryapp import make_app, publish
 from shared.errors import AkoError
-from shared.kube import KubeClient
-from shared.settings import Loaded, load, load_credentials
+from shared.settings import load
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,13 @@ def watcher(options: argparse.Namespace) -> int:
     """`ako watcher`: follows Kubernetes until SIGTERM or SIGINT."""
     from watcher.main import run  # noqa: PLC0415 - each command imports what it needs only
 
-    loaded = _load(options)
-    _announce(loaded)
+    _environment(options)
+    live = Live(options, credentials=False)
     run(
-        loaded.settings,
-        kubeconfig=os.environ.get("KUBECONFIG"),
-        context=options.context,
+        live.follower,
+        live.kube,
+        stop=live.stop,
+        report=live.report,
         allow_mass_delete=options.allow_mass_delete,
         single=options.single,
     )
@@ -45,15 +47,22 @@ def worker(options: argparse.Namespace) -> int:
     """`ako worker`: a Celery worker in this process. SIGTERM lets running work end (warm stop)."""
     if options.concurrency is not None:
         os.environ["AKO_CONCURRENCY"] = str(options.concurrency)
-    _load(options)
-    load_credentials(os.environ, os.environ.get("AKO_VALUES"))
-    KubeClient.from_config(os.environ.get("KUBECONFIG"))
+    _environment(options)
+    live = Live(options, credentials=True)
+    reading = live.follower.usable()
+    if reading is None or reading.settings is None:
+        return 0
     from celery import signals  # noqa: PLC0415
 
-    from workers.app import app  # noqa: PLC0415 - reads the environment when it is imported
+    from workers.app import Process, hang_in  # noqa: PLC0415
 
+    app = make_app(reading.settings)
+    process = Process(live.kube, partial(publish, app))
+    live.report(process.status)
+    hang_in(app, process, live.follower)
     signals.setup_logging.connect(logs.leave_alone)
-    process = app.Worker(
+    live.leaves_signals()  # until Celery answers them itself there is nothing to end in order
+    celery = app.Worker(
         hostname=f"worker-{os.getpid()}@{socket.gethostname()}",
         without_gossip=True,
         without_mingle=True,
@@ -61,14 +70,15 @@ def worker(options: argparse.Namespace) -> int:
         quiet=True,
         redirect_stdouts=False,
     )
-    process.start()
-    return 1 if process.exitcode else 0
+    celery.start()
+    return 1 if celery.exitcode else 0
 
 
 def flower(options: argparse.Namespace) -> int:
     """`ako flower`: Celery's web page. Listens on a free port of the loopback address unless told otherwise."""
-    loaded = _load(options)
-    _announce(loaded)
+    _environment(options)
+    loaded = load(os.environ.get("AKO_VALUES"), os.environ)
+    logs.set_up(options.log_level or loaded.settings.pipeline.log_level)
     try:
         from flower import command  # type: ignore[import-untyped]  # noqa: PLC0415
         from flower.app import Flower  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -103,19 +113,9 @@ def _say_ready(options: argparse.Namespace, url: str) -> None:
         write_ready(Path(options.ready_file), url)
 
 
-def _load(options: argparse.Namespace) -> Loaded:
-    """The settings of this process. Command line wins over environment: workers.app reads the latter by itself."""
+def _environment(options: argparse.Namespace) -> None:
+    """Puts what the command line names into the environment, where everything else looks."""
     if options.values is not None:
         os.environ["AKO_VALUES"] = options.values
     if options.kubeconfig is not None:
         os.environ["KUBECONFIG"] = options.kubeconfig
-    loaded = load(os.environ.get("AKO_VALUES"), os.environ)
-    logs.set_up(loaded.settings, options.log_level)
-    return loaded
-
-
-def _announce(loaded: Loaded) -> None:
-    for warning in loaded.warnings:
-        log.warning("%s", warning)
-    for note in loaded.notes:
-        log.info("%s", note)

@@ -157,14 +157,21 @@ class Stack:
 
     def start_watcher(self, *arguments: str, name: str = "watcher", **env: str) -> Child:
         """Starts a watcher; two of one stack share the lease."""
-        return self.family.spawn(name, self._command("watcher", *arguments), {**self.environ, **env})
+        return self._spawn_live(name, "watcher", arguments, env)
 
     def start_worker(self, *arguments: str, **env: str) -> Child:
         """Starts one more worker process, `worker-<n>`."""
         self._started += 1
-        return self.family.spawn(
-            f"worker-{self._started}", self._command("worker", *arguments), {**self.environ, **env}
-        )
+        return self._spawn_live(f"worker-{self._started}", "worker", arguments, env)
+
+    def readyz(self, name: str) -> dict[str, Any]:
+        """What the watcher or a worker says of itself; raises AkoError when it does not listen."""
+        child = self.family.children[name]
+        url = self.family.wait_for_file(child, self._ready_file_path(name))["url"]
+        with requests.Session() as session:
+            session.trust_env = False
+            report: dict[str, Any] = session.get(f"{url}/readyz", timeout=10).json()
+            return report
 
     def kill(self, process: Child | str, number: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal to a process (or one by name) and waits for its end if the signal ends it."""
@@ -237,6 +244,11 @@ class Stack:
                 raise AkoError(f"the namespace {home} does not exist", where=kube.url, action=action) from None
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}
             kube.create("/api/v1/namespaces", body)
+
+    def _spawn_live(self, name: str, command: str, arguments: Sequence[str], env: Mapping[str, str]) -> Child:
+        ready = str(self._ready_file(name))
+        line = self._command(command, "--health-port", "0", "--ready-file", ready, *arguments)
+        return self.family.spawn(name, line, {**self.environ, **env})
 
     def _command(self, command: str, *arguments: str) -> list[str]:
         return module("cli", command, "--log-level", self._log_level, *arguments)

@@ -77,6 +77,8 @@ def summarize(settings: Settings) -> Iterator[Line]:
     yield "cluster", f"{settings.cluster_name}; its Avi objects are named {settings.prefix}..."
     place = f"cloud {controller.cloud}, tenant {controller.tenant}, SE group {controller.se_group}"
     yield "controller", f"{controller.host}: {place}, VRF {controller.vrf or 'of the VIP network'}"
+    if settings.delete_config:
+        yield "deleteConfig", "everything of this cluster is taken off the controller, and then nothing is done"
     for network in settings.vip_networks:
         yield "VIPs", _vips(network)
     families = _FAMILIES[settings.ip_family.value]

@@ -38,7 +38,8 @@ def identity() -> str:
 class Lease:
     """One holder's view of the Lease. `keep` runs in a thread of its own; the rest may be used from any.
 
-    `held` is what we know; `error` tells that the last attempt could not confirm it ("" when it could).
+    `held` is what we know; `error` tells that the last attempt could not confirm it ("" when it could). A lease that
+    is not `wanted` is given back and left to others.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Lease:
     ) -> None:
         self.holder = holder
         self.held = False
+        self.wanted = True
         self.error = ""
         self._kube = kube
         self._namespace = namespace
@@ -71,7 +73,10 @@ class Lease:
         """Takes the lease when it is free and renews it until `stop`; calls `changed` when `held` has changed."""
         while not stop.is_set():
             before = self.held
-            self.attempt()
+            if self.wanted:
+                self.attempt()
+            else:
+                self.release()
             if self.held != before:
                 log.info(
                     "%s %s the lease %s/%s", self.holder, "holds" if self.held else "lost", self._namespace, self._name

@@ -5,13 +5,15 @@ reflectors, declares the mirror complete when every kind was listed, and looks w
 epoch began on. If it is not, it begins a new epoch with new reflectors, which list everything and compare. If another
 watcher has taken over, it stops writing and waits for the lease again. It never handles an event itself.
 
-`status` and `ready` may be called from any thread.
+New settings are a new epoch too: its begin publishes their digest, and a census follows. While the settings are not
+usable (`use(None)`), nothing is watched and the lease is free for a watcher whose settings are.
+
+`use`, `status` and `ready` may be called from any thread.
 """
 
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ from shared import celeryapp
 from shared.errors import StaleEpoch, StateUnavailable
 from shared.kinds import Kind, kinds_for
 from shared.kube import KubeClient
+from shared.settings.follow import Follower
 from shared.settings.model import Settings
 from shared.state.connection import State
 from shared.state.mirror import Mirror
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between two looks at Redis
 FAILING_AFTER = 10.0  # seconds of failing after which a kind makes the watcher not ready
+STUCK_AFTER = 60.0  # seconds without a round of the loop after which the process is not alive
 JOIN_SECONDS = 1.0  # reflectors are daemons: one that hangs in a call is left behind, its epoch is over
 
 
@@ -52,10 +56,12 @@ class Watcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self._next: Settings | None = settings
+        self._looked = clock()
         self._kube = kube
         self._mirror = mirror
         self._publish = publish
-        self._kinds = tuple(kinds_for(settings) if kinds is None else kinds)
+        self._given_kinds = None if kinds is None else tuple(kinds)
         self._lease = lease
         self._timing = timing or Timing()
         self._clock = clock
@@ -85,6 +91,11 @@ class Watcher:
             if self._lease is not None:
                 self._lease.release()
 
+    def use(self, settings: Settings | None) -> None:
+        """Goes on with other settings; None: with none, until there are some."""
+        self._next = settings
+        self._wake.set()
+
     def stop(self) -> None:
         """Asks `run` to end; from another thread than its own."""
         self._stop.set()
@@ -92,13 +103,15 @@ class Watcher:
 
     def _look(self) -> None:
         """One round of the loop: is the session still good, is one needed, is its first list complete?"""
+        self._looked = self._clock()
+        self._take_settings()
         try:
             if self._session is not None and not self._stands(self._session):
                 log.warning("epoch %d is over", self._session.epoch.number)
                 self._end_session()
                 if self._lease is not None:
                     self._lease.attempt()  # was it another watcher? then the lease says so now
-            if self._lease is not None and not self._lease.held:
+            if self._paused or (self._lease is not None and not self._lease.held):
                 self._end_session()
             elif self._session is None:
                 if self._lease is None or not self._lease.error:  # an epoch is begun by who surely holds the lease
@@ -113,6 +126,21 @@ class Watcher:
                 log.error("%s", error)  # noqa: TRY400 - the sentence says it all
             self._error = str(error)
 
+    @property
+    def _paused(self) -> bool:
+        return self._next is None
+
+    def _take_settings(self) -> None:
+        settings = self._next
+        if self._lease is not None:
+            self._lease.wanted = settings is not None
+        if settings is None or settings is self._settings:
+            return
+        if settings.digest() != self._settings.digest():
+            log.warning("the settings have changed (digest %s): a new epoch begins", settings.digest())
+            self._end_session()
+        self._settings = settings
+
     def _stands(self, session: Session) -> bool:
         return not session.over.is_set() and self._mirror.check(session.epoch)
 
@@ -121,15 +149,16 @@ class Watcher:
         if self._clock() < self._begin_after:
             return
         self._begin_after = self._clock() + LOOK_EVERY
-        epoch = self._mirror.begin(self._settings.digest())
+        settings = self._settings
+        kinds = self._given_kinds or kinds_for(settings)
+        epoch = self._mirror.begin(settings.digest())
         log.info("epoch %d on incarnation %s begins", epoch.number, epoch.incarnation)
         session = Session(
-            self._mirror, epoch, self._publish, [kind.name for kind in self._kinds], wake=self._wake, clock=self._clock
+            self._mirror, epoch, self._publish, [kind.name for kind in kinds], wake=self._wake, clock=self._clock
         )
-        home = self._settings.pod_namespace
+        home = settings.pod_namespace
         self._reflectors = [
-            Reflector(kind, self._kube, session, home=home, timing=self._timing, clock=self._clock)
-            for kind in self._kinds
+            Reflector(kind, self._kube, session, home=home, timing=self._timing, clock=self._clock) for kind in kinds
         ]
         self._threads = [
             threading.Thread(target=reflector.run, name=f"watch-{reflector.kind.name}", daemon=True)
@@ -146,6 +175,8 @@ class Watcher:
 
     def ready(self) -> bool:
         """A standby that can reach the API server, or a leader whose required kinds are all listed and followed."""
+        if self._paused:
+            return False
         if self._lease is not None and not self._lease.held:
             return not self._lease.error
         if self._session is None:
@@ -163,10 +194,26 @@ class Watcher:
             "holder": self._lease.holder if self._lease is not None else "",
             "epoch": session.epoch.number if session is not None else None,
             "complete": session is not None and (session.complete or session.epoch.complete),
+            "alive": now - self._looked < STUCK_AFTER,
             "ready": self.ready(),
+            "reasons": self._reasons(now),
             "error": self._error or (self._lease.error if self._lease is not None else ""),
             "kinds": {reflector.kind.name: _describe(reflector, now) for reflector in self._reflectors},
         }
+
+    def _reasons(self, now: float) -> list[str]:
+        """What keeps the watcher from being ready, but for its settings."""
+        if self._paused:
+            return []
+        if self._lease is not None and not self._lease.held:
+            return [f"the lease cannot be had: {self._lease.error}"] if self._lease.error else []
+        if self._session is None:
+            return [self._error or "the epoch has not begun yet"]
+        return [
+            f"{each.kind.name} is not followed: {each.state.error or 'the first list is under way'}"
+            for each in self._reflectors
+            if not each.kind.optional and not _follows(each, now)
+        ]
 
 
 def _follows(reflector: Reflector, now: float) -> bool:
@@ -188,27 +235,36 @@ def _describe(reflector: Reflector, now: float) -> dict[str, Any]:
 
 
 def run(
-    settings: Settings,
+    follower: Follower,
+    kube: KubeClient,
     *,
-    kubeconfig: str | None = None,
-    context: str | None = None,
+    stop: threading.Event,
+    report: Callable[[Callable[[], dict[str, Any]]], None],
     allow_mass_delete: bool = False,
     single: bool = False,
 ) -> None:
-    """The watcher process, until SIGTERM or SIGINT. `single` does without the lease.
+    """The watcher process, from the first usable settings until `stop`. `single` does without the lease.
 
-    Raises KubeError when no access to Kubernetes is configured; servers that do not answer yet are waited for.
+    `report` is given the watcher's `status` once there is a watcher. Servers that do not answer yet are waited for.
     """
-    kube = KubeClient.from_config(kubeconfig, context)
+    reading = follower.usable()
+    if reading is None or reading.settings is None:
+        return
+    settings = reading.settings
     lease = None if single else Lease(kube, settings.pod_namespace, identity())
     state = State(settings.pipeline.redis_url, settings.cluster_name)
     app = celeryapp.make_app(settings)
     timing = Timing(allow_mass_delete=allow_mass_delete)
     watcher = Watcher(settings, kube, Mirror(state), partial(celeryapp.publish, app), lease=lease, timing=timing)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # From a thread, since the loop may be inside the very lock that `stop` needs when the signal comes.
-        signal.signal(number, lambda *_: threading.Thread(target=watcher.stop).start())
+    report(watcher.status)
+    follower.subscribe(lambda changed: watcher.use(changed.settings))
+    threading.Thread(target=_stop_after, args=(stop, watcher), name="stop", daemon=True).start()
     try:
         watcher.run()
     finally:
         state.close()
+
+
+def _stop_after(stop: threading.Event, watcher: Watcher) -> None:
+    stop.wait()
+    watcher.stop()

@@ -1,66 +1,128 @@
-"""The worker process: builds its parts from the environment and hangs them into Celery.
+"""The worker process: its parts as its settings are now, hung into Celery.
 
-`ako worker` (or `celery -A workers.app worker`) imports this module in the process that works. The parts are built
-when the worker starts, not at import, so that the module can be imported to look at the Celery application.
+The parts (claims, controller session, model settings) are built together from one reading of the settings and replaced
+together when a reading brings others: runs under way end with what they began with, new ones take the new parts. The
+new settings' epoch marks every key, so nothing stays as the old settings had it. While the settings are not usable
+there are no parts: nothing is claimed, and a run under way starts no further write.
+
+What Celery itself was built with (Redis, the number of threads) stays until the process is started again.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from functools import partial
+import threading
 from typing import Any
 
+from celery import Celery
 from celery.signals import worker_init, worker_shutdown
 
-from shared.celeryapp import TASK, make_app, publish
-from shared.errors import StateUnavailable
+from shared.celeryapp import TASK, publish
+from shared.errors import SettingsError, StateUnavailable
 from shared.kube import KubeClient
-from shared.settings import load, load_credentials
+from shared.settings.follow import Follower, Reading
 from workers.assembly import Worker, build
+from workers.keeper import Publish
 
 log = logging.getLogger(__name__)
 
 
-_loaded = load(os.environ.get("AKO_VALUES"), os.environ)
-settings = _loaded.settings
-app = make_app(settings)
-_running: list[Worker] = []
+class Process:
+    """The parts of this process, None while there are no usable settings. May be used from any thread."""
 
+    def __init__(self, kube: KubeClient, publish: Publish) -> None:
+        self._kube = kube
+        self._publish = publish
+        self._reading = Reading()
+        self._worker: Worker | None = None
+        self._problems: list[str] = []
+        self._changing = threading.Lock()
 
-@worker_init.connect
-def _start(**_: Any) -> None:
-    try:
-        _build_and_start()
-    except Exception as error:
-        # Celery would log an exception of a signal handler and go on with a worker that can do nothing.
-        log.exception("this worker cannot start")
-        raise SystemExit(1) from error
+    def use(self, reading: Reading) -> None:
+        """Goes on with the settings and credentials of a reading, or with none."""
+        with self._changing:
+            old, before = self._worker, self._reading.settings
+            self._worker, self._problems = self._build(reading)
+            self._reading = reading
+            if old is not None:
+                old.retire(abandon=self._worker is None)
+            if self._worker is not None and before is not None and reading.settings is not None:
+                self._say_what_stays(before.pipeline.concurrency, reading.settings.pipeline.concurrency)
+                if before.pipeline.resync_interval != reading.settings.pipeline.resync_interval:
+                    self._bring_census_forward(self._worker)
 
-
-def _build_and_start() -> None:
-    for warning in _loaded.warnings:
-        log.warning("%s", warning)
-    credentials = load_credentials(os.environ, os.environ.get("AKO_VALUES"))
-    kube = KubeClient.from_config(os.environ.get("KUBECONFIG"))
-    worker = build(settings, credentials, kube, partial(publish, app))
-    worker.keeper.start()
-    _running.append(worker)
-
-
-@worker_shutdown.connect
-def _stop(**_: Any) -> None:
-    while _running:
-        _running.pop().stop()
-
-
-@app.task(name=TASK)
-def reconcile(keys: list[str], cause: str = "", wake: str = "") -> None:
-    """A wake-up: looks at `keys`, then at whatever is ready. `cause` is for the reader of Flower."""
-    worker = _running[0]
-    try:
+    def run(self, keys: list[str], wake: str) -> bool:
+        """Takes a wake-up: looks at `keys`, then at whatever is ready. True when more is ready."""
+        worker = self._worker
+        if worker is None:
+            return False  # the keys stay marked, and the next tick of a usable worker wakes one for them
         worker.reconciler.work.woken(wake)
-        if worker.reconciler.run(keys):
-            publish(app, [], f"more is ready (after: {cause})"[:200], wake)
-    except StateUnavailable as error:
-        log.warning("woken for %s, but %s", ", ".join(keys), error.message)
+        return worker.reconciler.run(keys)
+
+    def stop(self) -> None:
+        """Gives up the parts; the process is about to end."""
+        with self._changing:
+            worker, self._worker = self._worker, None
+            if worker is not None:
+                worker.stop()
+
+    def status(self) -> dict[str, Any]:
+        """What this worker is doing, for /healthz and /readyz."""
+        worker = self._worker
+        if worker is None:
+            return {"alive": True, "ready": False, "reasons": list(self._problems)}
+        return worker.keeper.status()
+
+    def _build(self, reading: Reading) -> tuple[Worker | None, list[str]]:
+        if reading.settings is None or reading.credentials is None:
+            return None, []  # whoever reads the settings says what is wrong with them
+        try:
+            worker = build(reading.settings, reading.credentials, self._kube, self._publish)
+        except SettingsError as error:
+            problems = [f"{place}: {text}" for place, text in error.problems]
+            for problem in problems:
+                log.error("%s", problem)  # noqa: TRY400 - the sentence says it all
+            return None, problems
+        worker.keeper.start()
+        return worker, []
+
+    def _say_what_stays(self, before: int, now: int) -> None:
+        if before != now:
+            log.warning(
+                "pipeline.concurrency is %d from the next start of this process; until then it is %d", now, before
+            )
+
+    def _bring_census_forward(self, worker: Worker) -> None:
+        """The next census still waits for the old interval: it is run now and then waits for the new one."""
+        try:
+            worker.reconciler.work.mark(["resync"], "wake", "the resync interval has changed")
+        except StateUnavailable as error:
+            log.warning("the new resync interval counts from the next census on: %s", error)
+
+
+def hang_in(app: Celery, process: Process, follower: Follower) -> None:
+    """Registers the task and ties the parts to the start and the end of Celery's worker."""
+
+    def start(**_: Any) -> None:
+        try:
+            follower.subscribe(process.use)
+        except Exception as error:
+            # Celery would log an exception of a signal handler and go on with a worker that can do nothing.
+            log.exception("this worker cannot start")
+            raise SystemExit(1) from error
+
+    def stop(**_: Any) -> None:
+        follower.stop()
+        process.stop()
+
+    worker_init.connect(start, weak=False)
+    worker_shutdown.connect(stop, weak=False)
+
+    @app.task(name=TASK)
+    def reconcile(keys: list[str], cause: str = "", wake: str = "") -> None:
+        """A wake-up. `cause` is for the reader of Flower."""
+        try:
+            if process.run(keys, wake):
+                publish(app, [], f"more is ready (after: {cause})"[:200], wake)
+        except StateUnavailable as error:
+            log.warning("woken for %s, but %s", ", ".join(keys), error.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import uuid
 from dataclasses import dataclass
 
@@ -34,6 +35,15 @@ class Worker:
         self.keeper.stop()
         self.avi.close()
 
+    def retire(self, *, abandon: bool) -> None:
+        """Claims nothing more and stops, in the background, once the runs under way have ended (see Keeper.retire)."""
+        self.keeper.retired = True
+        threading.Thread(target=self._retire, args=(abandon,), name="retiring", daemon=True).start()
+
+    def _retire(self, abandon: bool) -> None:
+        self.keeper.retire(abandon=abandon)
+        self.avi.close()
+
 
 def build(settings: Settings, credentials: Credentials, kube: KubeClient, publish: Publish) -> Worker:
     """Builds the parts. `publish` sends a wake-up: keys, cause, wake id."""
@@ -53,7 +63,7 @@ def build(settings: Settings, credentials: Credentials, kube: KubeClient, publis
         max_in_flight=pipeline.max_in_flight,
     )
     executor = Executor(settings, ledger, avi, SecretReader(kube).read)
-    reporter = Reporter(state, kube)
+    reporter = Reporter(state, kube, events=pipeline.events)
     handlers = {
         **Handlers(settings, state, work, snapshots, executor, avi).table(),
         "status": StatusRuns(settings, ledger, snapshots, kube, reporter).run,

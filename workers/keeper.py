@@ -1,7 +1,8 @@
 """The keeper: one thread per worker process that renews leases, ticks, and tells that the process is alive.
 
 A claim is renewed only while its run reports progress: a thread that hangs for `HUNG_AFTER` seconds loses its claim,
-and another worker takes the key over. The keeper never works on keys itself, so that it is never late.
+and another worker takes the key over. The keeper never works on keys itself, so that it is never late. A keeper that
+retires takes no new claims and goes on renewing those it has until their runs have ended.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from shared.errors import StateUnavailable
 from shared.state import Claim, Work
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 HUNG_AFTER = 120.0
 TICK_SECONDS = 0.4
 ANNOUNCE_SECONDS = 5.0
+STUCK_AFTER = 60.0  # seconds without a round of the loop after which the process is not alive
 
 # Sends a wake-up message: keys, cause, wake id.
 Publish = Callable[[list[str], str, str], None]
@@ -35,8 +38,11 @@ class Keeper:
         self.slots = slots
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
+        self.retired = False
         self._odd_digest = ""
-        self._outage = False
+        self._outage = ""
+        self._round = time.monotonic()
+        self._idle = threading.Condition(self._lock)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -52,6 +58,36 @@ class Keeper:
         with contextlib.suppress(StateUnavailable):
             self.work.withdraw()
 
+    def retire(self, *, abandon: bool) -> None:
+        """Ends when the runs under way have ended; meanwhile nothing new is claimed.
+
+        With `abandon` no run under way starts another write to the controller.
+        """
+        self.retired = True
+        with self._idle:
+            if abandon:
+                for claim in self._claims.values():
+                    claim.valid_until = 0.0
+            self._idle.wait_for(lambda: not self._claims)
+        self.stop()
+
+    def status(self) -> dict[str, Any]:
+        """What this worker is doing: `alive`, `ready`, `reasons`, its name, its settings' digest, the keys it holds."""
+        reasons = [self._outage] if self._outage else []
+        if self._odd_digest:
+            reasons.append(_other_settings(self._odd_digest, self.work.digest))
+        with self._lock:
+            held = sorted(self._claims)
+        alive = time.monotonic() - self._round < STUCK_AFTER
+        return {
+            "alive": alive,
+            "ready": alive and not reasons,
+            "reasons": reasons,
+            "worker": self.work.worker,
+            "digest": self.work.digest,
+            "held": held,
+        }
+
     @contextlib.contextmanager
     def holding(self, claim: Claim) -> Iterator[None]:
         """Renews the claim while the block runs."""
@@ -60,23 +96,24 @@ class Keeper:
         try:
             yield
         finally:
-            with self._lock:
+            with self._idle:
                 self._claims.pop(claim.key, None)
+                self._idle.notify_all()
 
     def _run(self) -> None:
         pause = min(TICK_SECONDS, self.work.lease_ttl / 6)
         renewed = announced = time.monotonic()
         while not self._stop.wait(pause):
-            now = time.monotonic()
+            self._round = now = time.monotonic()
             try:
                 if now - renewed >= self.work.lease_ttl / 3 - pause:
                     self._renew(now)
                     renewed = now
-                if now - announced >= ANNOUNCE_SECONDS:
-                    self.work.announce(self.slots)
-                    self._compare_settings()
-                    announced = now
-                self._tick()
+                if not self.retired:
+                    if now - announced >= ANNOUNCE_SECONDS:
+                        self._announce_and_compare()
+                        announced = now
+                    self._tick()
                 self._say_outage(None)
             except StateUnavailable as error:
                 self._say_outage(error)
@@ -87,7 +124,7 @@ class Keeper:
             log.warning("leases are not renewed and no work is taken until Redis is back: %s", error)
         elif error is None and self._outage:
             log.warning("Redis is back")
-        self._outage = error is not None
+        self._outage = "" if error is None else f"Redis cannot be used: {error}"
 
     def _renew(self, now: float) -> None:
         with self._lock:
@@ -106,20 +143,23 @@ class Keeper:
             self.work.waking(wake)
             self.publish(tick.keys[start :: tick.wakeups][:20], "ready since the last tick", wake)
 
-    def _compare_settings(self) -> None:
+    def _announce_and_compare(self) -> None:
         """Says once, not every time, that this worker gets no work because the watcher has other settings."""
+        self.work.announce(self.slots)
         published = self.work.published_digest()
         if published not in {self.work.digest, self._odd_digest, ""}:
-            log.warning(
-                "the watcher published settings %s, this worker has %s and gets no work; "
-                "give both the same values.yaml and restart the older one",
-                published,
-                self.work.digest,
-            )
+            log.warning("%s", _other_settings(published, self.work.digest))
         self._odd_digest = published if published != self.work.digest else ""
 
     def _announce(self) -> None:
         try:
-            self.work.announce(self.slots)
+            self._announce_and_compare()
         except StateUnavailable as error:
             log.warning("this worker could not announce itself: %s", error)
+
+
+def _other_settings(published: str, own: str) -> str:
+    return (
+        f"the watcher published settings {published}, this worker has {own} and gets no work until both read the same "
+        "values.yaml, ConfigMap and environment"
+    )

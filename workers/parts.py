@@ -71,8 +71,13 @@ def _with_free_id(route: Entry, taken: set[str]) -> Entry:
 
 
 def _labels(present: list[Entry], part: SharedPart, cluster: str) -> list[Entry] | Problem:
-    """Our label where there is none; a group that is labelled for something else is not ours to label."""
-    if not part.entries or any(_is_label(label, cluster) for label in present):
+    """Our label where there is none, or no label of ours where none is wanted.
+
+    A group that is labelled for something else is not ours to label.
+    """
+    if not part.entries:
+        return [label for label in present if not _is_label(label, cluster)]
+    if any(_is_label(label, cluster) for label in present):
         return present
     if not present:
         return list(part.entries)

@@ -56,7 +56,7 @@ class Reconciler:
         """Works on the `named` keys, then on whatever is ready, for about a second; True when more is left."""
         end = time.monotonic() + BUDGET_SECONDS
         while True:
-            claim = self.work.claim(named)
+            claim = None if self.keeper.retired else self.work.claim(named)
             if claim is None:
                 return False
             with self.keeper.holding(claim):

@@ -31,10 +31,11 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Turns the problems of a run into Events, once each: a repeated run with the same problems says nothing new."""
 
-    def __init__(self, state: State, kube: KubeClient) -> None:
+    def __init__(self, state: State, kube: KubeClient, *, events: bool = True) -> None:
         self.state = state
         self.mirror = Mirror(state)
         self.kube = kube
+        self.events = events
 
     def report(self, claim: Claim, result: Result) -> None:
         """Emits what is new. Events are best effort: a failure is logged and forgotten."""
@@ -54,7 +55,9 @@ class Reporter:
                 self.state.client.hdel(self.state.key("problems"), key)
 
     def event(self, problem: Problem) -> None:
-        """One Event on the object that a problem concerns."""
+        """One Event on the object that a problem concerns; none with `enableEvents: false`."""
+        if not self.events:
+            return
         id_ = f"{problem.namespace}/{problem.name}" if problem.namespace else problem.name
         uid = str(self.mirror.get(problem.kind, [id_]).get(id_, {}).get("uid", ""))
         try:
@@ -121,6 +124,8 @@ class StatusRuns:
         accepted = acceptance(ingress, namespaces, classes, context)
         if accepted.unserved:
             return Result(problems=problems)
+        if not accepted.ours and not current["annotations"]:
+            return Result(problems=problems)  # without an annotation of ours the status is somebody else's
         if accepted.ours:
             tenant = tenant_of(ingress["ns"], namespaces, context)
             vips = self._vips(snapshot.rows, tenant, context)
@@ -148,14 +153,18 @@ class StatusRuns:
         vips: Mapping[str, HostVips],
     ) -> None:
         path = f"/apis/networking.k8s.io/v1/namespaces/{ingress['ns']}/ingresses/{ingress['name']}"
+        annotations = {**dict.fromkeys(current["annotations"]), **wanted["annotations"]}
+        annotate = wanted["annotations"] != current["annotations"]
         try:
+            # The annotations say that the status is ours, so they come before it and go after it.
+            if annotate and wanted["annotations"]:
+                self.kube.patch(path, {"metadata": {"annotations": annotations}})
             if wanted["ingress"] != current["ingress"]:
                 load_balancer = {"ingress": wanted["ingress"] or None}
                 self.kube.patch(f"{path}/status", {"status": {"loadBalancer": load_balancer}})
                 self._say_what_changed(ingress, current, wanted, vips)
-            if wanted["annotations"] != current["annotations"]:
-                gone = dict.fromkeys(current["annotations"])
-                self.kube.patch(path, {"metadata": {"annotations": {**gone, **wanted["annotations"]}}})
+            if annotate and not wanted["annotations"]:
+                self.kube.patch(path, {"metadata": {"annotations": annotations}})
         except KubeNotFound:
             log.info("Ingress %s/%s is gone, its status is not written", ingress["ns"], ingress["name"])
 

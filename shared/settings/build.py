@@ -81,7 +81,10 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
             for name, field in FeatureGates().fields.items()
             if field.data_key in GATES and values["gates"][name]
         ),
-        pipeline=PipelineSettings(**pipeline, log_level=ako["log_level"]),
+        delete_config=ako["delete_config"],
+        pipeline=PipelineSettings(
+            **pipeline, log_level=ako["log_level"], events=ako["events"], health_port=ako["api_port"]
+        ),
     )
 
 

@@ -19,6 +19,9 @@ _MOST_BYTES = 262_144  # a bundle of authorities is some 200 kB
 _SCHEMA = CredentialsOnly()
 _SECTION = "avicredentials"
 
+FILE_VARIABLES = tuple(f"{key.metadata['env']}_FILE" for _, key in keys(_SCHEMA))
+"""The variables that name files with credentials."""
+
 
 def load_credentials(environ: Mapping[str, str], path: str | None = None) -> Credentials:
     """The credentials from the values file at `path` and the environment, which wins. Raises SettingsError."""

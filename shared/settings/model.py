@@ -93,7 +93,7 @@ class PipelineSettings:
     """Our own section `pipeline`: how the work is done, never what is built (so it is not in the digest).
 
     Times are in seconds; a `resync_interval` of 0 means no periodic census. `log_level` is `AKOSettings.logLevel`
-    in Python's words (DEBUG, INFO, WARNING, ERROR).
+    in Python's words (DEBUG, INFO, WARNING, ERROR), `events` is `enableEvents`, `health_port` is `apiServerPort`.
     """
 
     redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)  # it may carry a password
@@ -104,6 +104,8 @@ class PipelineSettings:
     read_timeout: float = 60.0
     max_in_flight: int = 16
     log_level: str = "WARNING"
+    events: bool = True
+    health_port: int = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class Credentials:
 class Settings:
     """Everything that decides what the Avi objects look like, and `pipeline`, which does not.
 
-    `gates` are the feature gates of the IPv6 support matrix that are on.
+    `gates` are the feature gates of the IPv6 support matrix that are on. `delete_config` takes away everything of ours.
     """
 
     cluster_name: str
@@ -136,6 +138,7 @@ class Settings:
     disable_static_routes: bool = False
     pod_namespace: str = "avi-system"
     gates: frozenset[str] = frozenset()
+    delete_config: bool = False
     pipeline: PipelineSettings = PipelineSettings()
 
     @property

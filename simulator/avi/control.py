@@ -8,6 +8,7 @@
     POST   /simulator/load           the form of the dump -> {"uuids": {"type/name": uuid}}; ?foreign=N instead of a
                                      body makes N objects of other owners
     POST   /simulator/license        {"tier": "ESSENTIALS"}
+    POST   /simulator/password       {"password": "…"}: from now on this one, and all sessions end
     GET    /simulator/cpu            {"seconds": CPU used by this process so far}
     GET    /simulator/ready          {"ready": true}
 
@@ -53,6 +54,7 @@ class Control:
             ("GET", "dump"): self._dump,
             ("POST", "load"): self._load,
             ("POST", "license"): self._set_license,
+            ("POST", "password"): self._set_password,
             ("GET", "cpu"): lambda _: {"seconds": time.process_time()},
             ("GET", "ready"): lambda _: {"ready": True},
         }
@@ -73,6 +75,9 @@ class Control:
     def _set_latency(self, request: Request) -> dict[str, Any]:
         self._faults.latency = float(request.json()["ms"]) / 1000
         return {"ms": self._faults.latency * 1000}
+
+    def _set_password(self, request: Request) -> None:
+        self._sessions.change_password(str(request.json()["password"]))
 
     def _set_license(self, request: Request) -> dict[str, Any]:
         self._allocator.license_tier = str(request.json()["tier"])

@@ -53,6 +53,11 @@ class Sessions:
         """Ends all sessions."""
         self._tokens.clear()
 
+    def change_password(self, password: str) -> None:
+        """From now on this is the password; all sessions end."""
+        self._password = password
+        self.expire()
+
     def check(self, request: Request) -> None:
         """Raises ApiError: 401 without a living session, 403 for a write without the session's CSRF token or, over TLS,
         without a Referer.

@@ -76,12 +76,11 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("command", ["watcher", "worker", "flower"])
-def test_each_settings_mistake_is_one_line(command: str, tmp_path: Path) -> None:
+def test_each_settings_mistake_is_one_line(tmp_path: Path) -> None:
     """All mistakes of a values file are shown at once, each as `path: text`, with exit code 1."""
     values = tmp_path / "values.yaml"
     values.write_text("AKOSettings:\n  clusterName: c1\n  ipFamly: V6\nNetworkSettings:\n  vipNetworkList: []\n")
-    result = ako(command, "--values", str(values))
+    result = ako("flower", "--values", str(values))
     assert result.returncode == 1
     assert result.stdout == ""
     paths = [line.partition(": ")[0] for line in result.stderr.splitlines()]
@@ -89,17 +88,6 @@ def test_each_settings_mistake_is_one_line(command: str, tmp_path: Path) -> None
         "AKOSettings.ipFamly",
         "ControllerSettings.controllerHost",
         "NetworkSettings.vipNetworkList",
-    ]
-
-
-def test_worker_without_credentials_says_which_are_missing(kubeconfig: Path) -> None:
-    """A worker that could never log in ends at once and names the settings to give."""
-    settings = {key: value for key, value in MINIMAL.items() if key not in {"CTRL_USERNAME", "CTRL_PASSWORD"}}
-    result = ako("worker", "--kubeconfig", str(kubeconfig), **settings)
-    assert result.returncode == 1
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == [
-        "avicredentials.username",
-        "avicredentials.password",
     ]
 
 
@@ -117,7 +105,7 @@ def test_redis_may_come_later(command: str, tmp_path: Path, kubeconfig: Path) ->
     processes = Processes(tmp_path / "logs")
     redis_url = f"redis://:top-secret@127.0.0.1:{free_port()}/0"
     environ = environment(**MINIMAL, AKO_REDIS_URL=redis_url, KUBECONFIG=str(kubeconfig))
-    arguments = ("--single",) if command == "watcher" else ()
+    arguments = ["--health-port", "0", *(["--single"] if command == "watcher" else [])]
     child = processes.spawn(command, module("cli", command, *arguments), environ)
     try:
         wait_for(lambda: "refused" in child.tail(100), seconds=30, what="the complaint")

@@ -12,7 +12,7 @@ from cli.main import main
 ROOT = Path(__file__).parents[2]
 
 GOOD = """
-AKOSettings: {clusterName: demo, cniPlugin: calico, ipFamily: V6, apiServerPort: 9090}
+AKOSettings: {clusterName: demo, cniPlugin: calico, ipFamily: V6, istioEnabled: true}
 NetworkSettings: {vipNetworkList: [{networkName: net1, cidr: 10.10.0.0/16, v6cidr: "2001:db8:10::7/64"}]}
 ControllerSettings: {controllerHost: avi.example.com, vrfName: blue}
 image: {repository: registry.example.com/ako}
@@ -57,7 +57,7 @@ def test_a_good_file_is_summarized(values: Path, capsys: pytest.CaptureFixture[s
         "IPv6, from the annotations projectcalico.org/IPv4Address and IPv6Address, else InternalIP",
         "Calico's BlockAffinities",
         "DualStackBackends (V6-MIX)",
-        "AKOSettings.apiServerPort: the number 9090 has no effect",
+        "AKOSettings.istioEnabled: the boolean true has no effect",
         "image: read past",
     ):
         assert part in text

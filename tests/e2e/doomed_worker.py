@@ -62,4 +62,4 @@ AviClient.delete = counted(AviClient.delete)  # type: ignore[method-assign]
 if __name__ == "__main__":
     from cli.main import main
 
-    sys.exit(main(["worker", "--concurrency", "1"]))
+    sys.exit(main(["worker", "--concurrency", "1", "--health-port", "0"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -291,19 +292,6 @@ def test_redis_comes_goes_and_returns(cluster: Cluster, own_redis: Server) -> No
         assert one.stop() < 2.5
 
 
-PROGRAM = """
-import sys
-from ipaddress import IPv4Network
-from shared.settings.model import ControllerSettings, PipelineSettings, Settings, VipNetwork
-from watcher.main import run
-settings = Settings(
-    cluster_name="test", controller=ControllerSettings(host="avi"), pipeline=PipelineSettings(redis_url=sys.argv[1]),
-    vip_networks=(VipNetwork("net", cidr=IPv4Network("10.0.0.0/24")),),
-)
-run(settings, kubeconfig=sys.argv[2])
-"""
-
-
 def test_as_a_process(cluster: Cluster, redis_url: str, tmp_path: Path) -> None:
     """As a process of its own it fills Redis, sends a Celery message for a change, and ends on SIGTERM in order."""
     client = redis.Redis.from_url(redis_url, decode_responses=True)
@@ -313,8 +301,16 @@ def test_as_a_process(cluster: Cluster, redis_url: str, tmp_path: Path) -> None:
             f"{{current-context: c, contexts: [{{name: c, context: {{cluster: c}}}}],"
             f" clusters: [{{name: c, cluster: {{server: '{server.url}'}}}}]}}"
         )
-        command = [sys.executable, "-c", PROGRAM, redis_url, str(config)]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "cli", "watcher", "--health-port", "0", "--kubeconfig", str(config)]
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "CLUSTER_NAME": "test",
+            "CTRL_IPADDRESS": "avi",
+            "AKO_REDIS_URL": redis_url,
+            "VIP_NETWORK_LIST": '[{"networkName": "net", "cidr": "10.0.0.0/24"}]',
+        }
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ)
         try:
             wait_for(lambda: client.hget("ako:test:meta", "mirror_complete") == "1", seconds=20)
             cluster.put(NODE, "late")

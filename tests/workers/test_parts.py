@@ -167,3 +167,13 @@ def test_merging_holds_its_promises(present: list[dict[str, Any]], wanted: list[
     ids = [each["route_id"] for each in after]
     assert len(ids) == len(set(ids))
     assert merge_shared(vrf(*after), routes(*reversed(wanted)), "c1") is None
+
+
+def test_our_label_goes_where_none_is_wanted() -> None:
+    """Expects an empty part to take our label away and to leave those of others."""
+    other, ours = {"key": "team", "value": "c1"}, {"key": "clustername", "value": "c1"}
+    part = SharedPart("serviceenginegroup", "admin", "Default-Group", "labels", ())
+    merged = merge_shared({"labels": [other, ours]}, part, "c1")
+    assert isinstance(merged, dict)
+    assert merged["labels"] == [other]
+    assert merge_shared({"labels": [other]}, part, "c1") is None

@@ -9,6 +9,8 @@ import pytest
 from bench import world as cluster
 from shared.errors import AviNotFound
 from tests.workers.site import Site, site
+from workers.model.types import Problem
+from workers.status import Reporter
 
 TLS, PLAIN = cluster.host(0), cluster.host(1)
 TLS_POOL = f"bench--bench-{TLS}_-i00000"
@@ -191,3 +193,26 @@ def test_an_unknown_object_is_not_deleted_by_a_census(here: Site) -> None:
     assert here.avi.get("pool", made["uuid"])["_last_modified"] == made["_last_modified"]
     with pytest.raises(AviNotFound):
         here.avi.get("pool", "pool-00000000-0000-0000-0000-000000000000")
+
+
+def test_the_status_of_an_ingress_of_others_is_left_alone(here: Site) -> None:
+    """An Ingress of another class keeps the status that its own controller wrote; one that was ours is cleared."""
+    foreign = cluster.objects_of(1)[2]
+    foreign["spec"]["ingressClassName"] = "nginx"
+    foreign["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7", "hostname": PLAIN}]}}
+    here.apply(foreign)
+    here.run()
+    assert here.kube.patches == []
+    foreign["metadata"]["annotations"] = {"ako.vmware.com/host-fqdn-vs-uuid-map": "{}"}
+    here.apply(foreign)
+    here.run()
+    path = "/apis/networking.k8s.io/v1/namespaces/bench/ingresses/i00001"
+    assert [where for where, _ in here.kube.patches] == [f"{path}/status", path]
+
+
+def test_enable_events_false_is_silent(here: Site) -> None:
+    """With `enableEvents: false` a problem gives no Event; by default it does."""
+    problem = Problem("Ingress", "bench", "i00000", "NoSecret", "The Secret is missing.")
+    for wanted in (False, True):
+        Reporter(here.state, here.kube, events=wanted).event(problem)  # type: ignore[arg-type]
+        assert bool(here.kube.events) is wanted

@@ -30,7 +30,9 @@ class Acceptance(NamedTuple):
 
 
 def acceptance(ingress: dict[str, Any], namespaces: Projections, classes: Projections, context: Context) -> Acceptance:
-    """Whether this Ingress is ours and can be served."""
+    """Whether this Ingress is ours and can be served; with `deleteConfig` none is."""
+    if context.settings.delete_config:
+        return Acceptance(ours=False)
     ingress_class = _class_of(ingress, classes)
     if ingress["deleting"] or ingress_class is None:
         return Acceptance(ours=False)

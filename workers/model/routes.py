@@ -49,6 +49,8 @@ def desired_routes(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -
     """Our static routes in the VRF. Without a shared part in the answer the VRF is not to be touched at all."""
     if not routes_active(settings):
         return Desired()
+    if settings.delete_config:
+        return Desired(shared=(SharedPart("vrfcontext", settings.controller.tenant, facts.vrf, "static_routes", ()),))
     if settings.cni_plugin in CNIS_NOT_SERVED:
         return Desired(problems=tuple(_not_served(node, settings) for node in snapshot.nodes))
     context = context_for(settings, facts)

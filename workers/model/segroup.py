@@ -12,9 +12,10 @@ from workers.model.types import Desired, Facts, SharedPart
 
 
 def desired_segroup(settings: Settings, facts: Facts) -> Desired:  # noqa: ARG001 - the same shape as the others
-    """Our label in the configured SE group; nothing to do where static routes are not ours."""
+    """Our label in the configured SE group, gone with `deleteConfig`; nothing where static routes are not ours."""
     if not routes_active(settings):
         return Desired()
     label = {"key": "clustername", "value": settings.cluster_name}
+    labels = () if settings.delete_config else (label,)
     tenant, group = settings.controller.tenant, settings.controller.se_group
-    return Desired(shared=(SharedPart("serviceenginegroup", tenant, group, "labels", (label,)),))
+    return Desired(shared=(SharedPart("serviceenginegroup", tenant, group, "labels", labels),))

@@ -5,7 +5,7 @@ whose pool or child virtual service stands. What is wanted and doesn't stand yet
 What a host wants comes from `rules`, the very functions that build the host's own objects, so both always agree.
 
 When the last host goes, everything goes but the vsvip, which keeps its own FQDN and with it the address, as with AKO. A
-shard that never had a host has no vsvip either.
+shard that never had a host has no vsvip either. `deleteConfig` takes the vsvip away too.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from workers.model.virtualservices import parent
 def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> Desired:
     """What `shard:<tenant>/<parent>` owns on the controller. Problems of hosts are reported by the hosts' own keys."""
     context = context_for(settings, facts)
+    if settings.delete_config:
+        return Desired()
     if context.unserved:
         return Desired(frozen=True)
     tenant, name = snapshot.tenant, snapshot.parent

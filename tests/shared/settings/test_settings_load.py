@@ -236,7 +236,7 @@ def test_the_cni_is_lower_cased(tmp_path: Path, text: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("values", "warning"),
     [
-        ({"AKOSettings": {"apiServerPort": 9090}}, "AKOSettings.apiServerPort: "),
+        ({"AKOSettings": {"istioEnabled": True}}, "AKOSettings.istioEnabled: "),
         ({"L7Settings": {"passthroughShardSize": "LARGE"}}, "L7Settings.passthroughShardSize: "),
         ({"featureGates": {"GatewayAPI": True}}, "featureGates.GatewayAPI: "),
         ({"featureGates": {"EnableEndpointSlice": True}}, "featureGates.EnableEndpointSlice: deprecated"),
@@ -252,8 +252,8 @@ def test_what_is_not_served_is_named(tmp_path: Path, values: dict[str, Any], war
 
 def test_a_warning_names_the_variable_it_came_from() -> None:
     """A value from the environment is reported under its variable."""
-    (line,) = load(None, REQUIRED | {"AKO_API_PORT": "9090"}).warnings
-    assert line.startswith("AKO_API_PORT: ")
+    (line,) = load(None, REQUIRED | {"ISTIO_ENABLED": "true"}).warnings
+    assert line.startswith("ISTIO_ENABLED: ")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_warning_names_the_variable_it_came_from() -> None:
         ({"AKOSettings": {"namespaceSelector": {"labelKey": "a"}}}, "AKOSettings.namespaceSelector.labelKey"),
         ({"AKOSettings": {"blockedNamespaceList": ["kube-system"]}}, "AKOSettings.blockedNamespaceList"),
         ({"AKOSettings": {"primaryInstance": False}}, "AKOSettings.primaryInstance"),
-        ({"AKOSettings": {"deleteConfig": True}}, "AKOSettings.deleteConfig"),
+        ({"AKOSettings": {"vpcMode": True}}, "AKOSettings.vpcMode"),
         ({"NetworkSettings": {"nsxtT1LR": "t1"}}, "NetworkSettings.nsxtT1LR"),
     ],
 )

@@ -1,0 +1,51 @@
+"""What /healthz and /readyz answer, over a real socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared.errors import AkoError
+from shared.health import HealthServer
+
+REPORT: dict[str, Any] = {"alive": True, "ready": False, "reasons": ["Redis cannot be used"]}
+
+
+@pytest.fixture
+def server() -> Iterator[HealthServer]:
+    made = HealthServer(0, lambda: REPORT)
+    yield made
+    made.close()
+
+
+def get(server: HealthServer, path: str, host: str = "127.0.0.1") -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(f"http://{host}:{server.port}{path}", timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_alive_and_ready_are_two_answers(server: HealthServer) -> None:
+    """A process that lives but is not ready answers 200 to one and 503 with its reasons to the other."""
+    assert get(server, "/healthz") == (200, REPORT)
+    assert get(server, "/readyz?verbose") == (503, REPORT)
+    assert get(server, "/")[0] == 404
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_both_families_are_served(server: HealthServer) -> None:
+    """The kubelet of an IPv6 pod reaches the same port as that of an IPv4 pod."""
+    assert get(server, "/healthz", "[::1]")[0] == 200
+
+
+def test_a_taken_port_is_one_sentence(server: HealthServer) -> None:
+    """A second server on the port says which port it is and what to give instead."""
+    with pytest.raises(AkoError, match=f"cannot listen on port {server.port} .*--health-port"):
+        HealthServer(server.port, lambda: REPORT)
