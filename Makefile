@@ -3,6 +3,7 @@
 #   make demo              the whole pipeline on this machine, until Ctrl-C   (make demo ARGS=--once: and end)
 #   make test  make lint   what CI runs                                       (make test ARGS='-k watcher')
 #   make bench             the figures of the performance page
+#   make chaos             the figures of the reliability page; an hour         (make chaos ARGS=kill-storm)
 #   make clean             removes all that was made
 
 VENV := .venv
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	command -v $$each >/dev/null 2>&1 && $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$each && break; done)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench chaos clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/demo.stamp
@@ -31,6 +32,9 @@ lint: $(VENV)/develop.stamp
 
 bench: $(VENV)/develop.stamp
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/develop.stamp
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 clean:
 	rm -rf $(VENV) .ako build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
