@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from cli.processes import write_ready
 from shared.errors import KubeError
 from shared.health import HealthServer
 from shared.kube import KubeClient
+from shared.settings import early_gates
 from shared.settings.flat import CONFIGMAP
 from shared.settings.follow import Follower, Reading, Sources
+from shared.settings.reach import API_SERVER_GATE, refuse_api_server
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +43,11 @@ class Live:
         for number in (signal.SIGTERM, signal.SIGINT):
             # From a thread, since the main thread may be inside the very lock that ending needs.
             signal.signal(number, lambda *_: threading.Thread(target=self._end).start())
-        self.kube = KubeClient.from_config(os.environ.get("KUBECONFIG"), options.context)
+        ipv6 = API_SERVER_GATE in early_gates(os.environ)
+        self.kube = KubeClient.from_config(os.environ.get("KUBECONFIG"), options.context, ipv6=ipv6)
         configmap = _configmap_reader(self.kube) if options.configmap else None
-        self.follower = Follower(Sources(os.environ, credentials=credentials, configmap=configmap))
+        refuse = partial(refuse_api_server, self.kube.url)
+        self.follower = Follower(Sources(os.environ, credentials=credentials, configmap=configmap, refuse=refuse))
         self._level = options.log_level
         self._mended = False  # whether the next usable reading ends a time without one
         self._status: Status | None = None
@@ -93,6 +98,7 @@ class Live:
                 log.error("%s: %s", place, text)
             self._event("InvalidSettings", "; ".join(f"{place}: {text}" for place, text in reading.problems))
             return
+        self.kube.allow_ipv6(API_SERVER_GATE in reading.loaded.settings.gates)
         logs.set_level(self._level or reading.loaded.settings.pipeline.log_level)
         log.log(
             logging.WARNING if self._mended else logging.INFO,

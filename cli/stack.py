@@ -192,11 +192,12 @@ class Stack:
             load_credentials(self.environ, self.environ["AKO_VALUES"]),
             version=settings.controller.version,
             tenant=tenant or settings.controller.tenant,
+            ipv6=True,
         )
 
     def kube_client(self) -> KubeClient:
-        """A client of the API server."""
-        return KubeClient.from_config(str(self.kubeconfig))
+        """A client of the API server; it looks from outside, so the gates of the pipeline do not bind it."""
+        return KubeClient.from_config(str(self.kubeconfig), ipv6=True)
 
     def avi_control(self, path: str, body: Any = None, *, method: str = "") -> Any:
         """Calls a switch of the Avi simulator: `avi_control("audit?since=7")`, `avi_control("latency", {"ms": 20})`,

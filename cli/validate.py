@@ -90,7 +90,8 @@ def summarize(settings: Settings) -> Iterator[Line]:
     for gate in sorted(settings.gates):
         yield "gate on", gate
     if settings.ip_family.v6 or any(network.v6cidr for network in settings.vip_networks):
-        yield "asked later", "whether the cloud has IPv6 (V6-CLOUD): by the census, before anything is written"
+        rules = ", ".join(dict.fromkeys(row.id for row in MATRIX if row.phase == "contact"))
+        yield "asked later", f"what only controller and cluster can tell ({rules}), before anything is written"
 
 
 def _vips(network: VipNetwork) -> str:

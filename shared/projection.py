@@ -8,7 +8,7 @@ stands for none.
 
 A projection never raises: an object comes from users, by way of an API server that may be older or laxer than the
 documentation. What can't be read is left out and described under `bad`, for the model to turn into an Event; the rest
-of the object is served. Fields that nothing reads yet (labels, node ports, Service annotations) are not kept: they
+of the object is served. Fields that nothing reads yet (node ports, Service annotations) are not kept: they
 would make work whenever they change.
 """
 
@@ -204,9 +204,10 @@ def project_node(obj: dict[str, Any]) -> Projection:
 
 
 def project_namespace(obj: dict[str, Any]) -> Projection:
-    """A Namespace: the annotations that bind it to a tenant or to an AviInfraSetting."""
+    """A Namespace: its labels, and the annotations that bind it to a tenant or to an AviInfraSetting."""
     _, name, meta = _identity(obj)
-    body = {"name": name, "annotations": _kept(meta, NAMESPACE_ANNOTATIONS)}
+    labels = {key: value for key, value in _map(meta.get("labels")).items() if isinstance(value, str)}
+    body = {"name": name, "labels": labels, "annotations": _kept(meta, NAMESPACE_ANNOTATIONS)}
     return Projection(name, body, marks=(f"change:Namespace/{name}",))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import build_parser
+from shared.settings.matrix import GATES, MATRIX
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")})
@@ -36,9 +37,18 @@ def test_commands_exist(page: Path) -> None:
     assert made <= targets
 
 
-def test_the_design_names_files_that_exist() -> None:
-    """Each path in code type in docs/design.md is a file or folder of the project."""
-    text = (ROOT / "docs/design.md").read_text()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_rules_and_gates_exist(page: Path) -> None:
+    """Each `V6-…` and each gate that begins with IPv6 which a page names is one of the support matrix."""
+    text = page.read_text()
+    assert set(re.findall(r"\bV6-[A-Z]+", text)) <= {row.id for row in MATRIX}
+    assert set(re.findall(r"`(IPv6[A-Za-z]+)`", text)) <= set(GATES)
+
+
+@pytest.mark.parametrize("page", ["design", "differences"])
+def test_the_pages_name_files_that_exist(page: str) -> None:
+    """Each path in code type in a page about the code is a file or folder of the project."""
+    text = (ROOT / f"docs/{page}.md").read_text()
     paths = re.findall(r"`((?:shared|watcher|workers|simulator|cli|bench|tests)/[\w./*-]+)`", text)
     assert len(paths) > 10
     assert [path for path in paths if not list(ROOT.glob(path.rstrip("/")))] == []

@@ -35,7 +35,7 @@ from watcher.session import Publish, Session
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between two looks at Redis
-FAILING_AFTER = 10.0  # seconds of failing after which a kind makes the watcher not ready
+FAILING_AFTER = 8.0  # seconds of failing after which a kind makes the watcher not ready; known outside within 10 s
 STUCK_AFTER = 60.0  # seconds without a round of the loop after which the process is not alive
 JOIN_SECONDS = 1.0  # reflectors are daemons: one that hangs in a call is left behind, its epoch is over
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from shared.avi.client import AviClient
 from shared.kube import KubeClient
 from shared.settings.model import Credentials, Settings
+from shared.settings.reach import CONTROLLER_GATE
 from shared.state import Ledger, Mirror, State, Work
 from workers.execute import Executor
 from workers.handlers import Handlers
@@ -61,13 +62,16 @@ def build(settings: Settings, credentials: Credentials, kube: KubeClient, publis
         connect_timeout=pipeline.connect_timeout,
         read_timeout=pipeline.read_timeout,
         max_in_flight=pipeline.max_in_flight,
+        ipv6=CONTROLLER_GATE in settings.gates,
     )
     executor = Executor(settings, ledger, avi, SecretReader(kube).read)
-    reporter = Reporter(state, kube, events=pipeline.events)
+    reporter = Reporter(
+        state, kube, events=pipeline.events, pod=(settings.pod_namespace, os.environ.get("POD_NAME", ""))
+    )
     handlers = {
         **Handlers(settings, state, work, snapshots, executor, avi).table(),
         "status": StatusRuns(settings, ledger, snapshots, kube, reporter).run,
-        "resync": Census(settings, state, ledger, work, snapshots, avi).run,
+        "resync": Census(settings, state, ledger, work, snapshots, avi, kube).run,
     }
     keeper = Keeper(work, publish, slots=pipeline.concurrency)
     reconciler = Reconciler(work, keeper, handlers, reporter.report, controller=settings.controller.host)

@@ -93,16 +93,16 @@ class Executor:
                     execution.replan = True
                     continue
                 self._may_write(claim)
-                pending = self._attempt(operation, execution)
+                pending = self._attempt(claim, operation, execution)
         finally:
             if pending is not None:
                 self.ledger.step(claim, record=pending)
         return execution
 
-    def _attempt(self, operation: Operation, execution: Execution) -> Record | None:
+    def _attempt(self, claim: Claim, operation: Operation, execution: Execution) -> Record | None:
         """Does one operation; returns what is to be recorded of it."""
         try:
-            record = operation.id, self._effect(operation)
+            record = operation.id, self._effect(claim, operation)
         except AviError as error:
             execution.contact = execution.contact or error.status > 0
             return self._learn(operation, error, execution)
@@ -134,10 +134,10 @@ class Executor:
         if not claim.may_write(self.settings.pipeline.lease_ttl):
             raise ClaimLost("less than half of the lease is left", where=claim.key)
 
-    def _effect(self, operation: Operation) -> LedgerEntry | None:
+    def _effect(self, claim: Claim, operation: Operation) -> LedgerEntry | None:
         type_, tenant, _ = split_object_id(operation.id)
         if isinstance(operation, Delete):
-            self._delete(type_, tenant, operation.entry.uuid)
+            self._delete(claim, type_, tenant, operation.entry.uuid)
             return None
         body = self._complete(operation.object)
         if isinstance(operation, Update):
@@ -146,14 +146,17 @@ class Executor:
             if not is_ours(type_, actual, self.settings):
                 raise AviRefused("the object no longer carries our marks, so it is left alone", where=operation.id)
             body = owned.overlay(type_, actual, body, vip=isinstance(operation, ChangeVip))
+            # A process that was suspended before the GET has read what the next holder wrote: 412 would not stop it.
+            self._may_write(claim)
             return entry_of(type_, tenant, self.avi.update(type_, uuid, body, tenant=tenant), sent=body)
         return entry_of(type_, tenant, self.avi.create(type_, body, tenant=tenant), sent=body)
 
-    def _delete(self, type_: str, tenant: str, uuid: str) -> None:
+    def _delete(self, claim: Claim, type_: str, tenant: str, uuid: str) -> None:
         """Ownership is read again right before: what is not ours any more is not ours to delete."""
         try:
             actual = self.avi.get(type_, uuid, tenant=tenant)
             if is_ours(type_, actual, self.settings):
+                self._may_write(claim)
                 self.avi.delete(type_, uuid, tenant=tenant)
         except AviNotFound:
             return

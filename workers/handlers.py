@@ -15,8 +15,9 @@ from shared.errors import AviNotFound, AviStale, ClaimLost
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerView, Mirror, State, Work, keys
 from shared.state.connection import bounded
+from workers.contact import ANY
 from workers.execute import Executor, entry_of
-from workers.facts import ANY, name_of
+from workers.facts import name_of
 from workers.model.hosts import desired_host
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup

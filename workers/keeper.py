@@ -41,6 +41,7 @@ class Keeper:
         self.retired = False
         self._odd_digest = ""
         self._outage = ""
+        self._refused = ""
         self._round = time.monotonic()
         self._idle = threading.Condition(self._lock)
         self._stop = threading.Event()
@@ -74,6 +75,8 @@ class Keeper:
     def status(self) -> dict[str, Any]:
         """What this worker is doing: `alive`, `ready`, `reasons`, its name, its settings' digest, the keys it holds."""
         reasons = [self._outage] if self._outage else []
+        if self._refused:
+            reasons.append(self._refused)
         if self._odd_digest:
             reasons.append(_other_settings(self._odd_digest, self.work.digest))
         with self._lock:
@@ -146,7 +149,7 @@ class Keeper:
     def _announce_and_compare(self) -> None:
         """Says once, not every time, that this worker gets no work because the watcher has other settings."""
         self.work.announce(self.slots)
-        published = self.work.published_digest()
+        published, self._refused = self.work.published()
         if published not in {self.work.digest, self._odd_digest, ""}:
             log.warning("%s", _other_settings(published, self.work.digest))
         self._odd_digest = published if published != self.work.digest else ""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.avi.client import AviClient
+from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, State, Work, keys
 from workers.execute import entry_of
@@ -25,12 +26,21 @@ from workers.snapshot import Snapshots, store_facts
 
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN = 10.0  # seconds between two censuses while deleteConfig takes everything away
+
 
 class Census:
     """One per process; `run` is the handler of the key `resync`."""
 
     def __init__(
-        self, settings: Settings, state: State, ledger: Ledger, work: Work, snapshots: Snapshots, avi: AviClient
+        self,
+        settings: Settings,
+        state: State,
+        ledger: Ledger,
+        work: Work,
+        snapshots: Snapshots,
+        avi: AviClient,
+        kube: KubeClient,
     ) -> None:
         self.settings = settings
         self.state = state
@@ -38,10 +48,11 @@ class Census:
         self.work = work
         self.snapshots = snapshots
         self.avi = avi
+        self.kube = kube
 
     def run(self, claim: Claim) -> Result:
         """Reads the facts and every object of ours, then marks what has to be looked at."""
-        facts = read_facts(self.avi, self.settings)
+        facts = read_facts(self.avi, self.kube, self.settings)
         if store_facts(self.state, facts):
             log.info(
                 "controller facts: cloud %s, VRF %s, DNS domains %s", facts.cloud_type, facts.vrf, facts.dns_domains
@@ -54,11 +65,13 @@ class Census:
         drifted.update(self.ledger.close_census(claim, began, MADE_TYPES))
         log.info("census: %d objects of ours, %d keys to look at for them", count, len(drifted))
         self.work.mark(sorted(drifted | self._all_keys(facts.vrf)), "need", "census", bulk=True)
+        if self.settings.delete_config:
+            return _deleting(count)
         interval = self.settings.pipeline.resync_interval
         return Result("again" if interval else "done", interval, contact=True)
 
     def _read_type(self, claim: Claim, type_: str, drifted: set[str]) -> int:
-        """Merges all pages of a type; returns how many objects of ours there are."""
+        """Merges all pages of a type; returns how many objects of ours there are that a key owns."""
         count = 0
         for asked, objects in self._pages(type_):
             claim.progress = time.monotonic()
@@ -72,7 +85,7 @@ class Census:
                     tenant = name_of(str(obj["tenant_ref"])) or self.settings.controller.tenant
                     page.append((owner, entry_of(type_, tenant, obj, at=asked)))
             drifted.update(self.ledger.merge(claim, asked, page))
-            count += len(ours)
+            count += len(page)
         return count
 
     def _pages(self, type_: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -96,3 +109,12 @@ class Census:
             found.add(keys.routes_key(self.settings.controller.tenant, vrf))
             found.add(keys.segroup_key(self.settings.controller.se_group))
         return found
+
+
+def _deleting(left: int) -> Result:
+    """Says how far `deleteConfig` has come, until nothing is left; then there is nothing more to do."""
+    if left:
+        log.warning("deleteConfig: %d objects of this cluster are left on the controller", left)
+        return Result("again", LOOK_AGAIN, contact=True)
+    log.warning("deleteConfig: nothing of this cluster is left on the controller; idle until it is false")
+    return Result(contact=True)

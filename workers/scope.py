@@ -12,18 +12,24 @@ def expand(mirror: Mirror, settings: Settings, facts: Facts, kind: str, name: st
     found: set[str] = set()
     match kind:
         case "Namespace":
-            found = _dependents(mirror, f"Namespace/{name}")
+            found = _dependents(mirror, [f"Namespace/{name}"])
         case "IngressClass":
             # Any class may be or have been the default one, so Ingresses without a class are concerned too.
-            found = _dependents(mirror, f"IngressClass/{name}") | _dependents(mirror, "IngressClass/")
+            found = _dependents(mirror, [f"IngressClass/{name}", "IngressClass/"])
         case "Node":
             if settings.service_type is ServiceType.NODE_PORT:
-                for bucket in range(8):
-                    found |= _dependents(mirror, f"Bucket/{bucket}")
+                members = [member for bucket in range(8) for member in mirror.dependents(f"Bucket/{bucket}")]
+                found = {member.partition(" ")[0] for member in members}
             elif not settings.disable_static_routes:
                 found = {keys.routes_key(settings.controller.tenant, facts.vrf)}
     return sorted(found)
 
 
-def _dependents(mirror: Mirror, ref: str) -> set[str]:
-    return {member.partition(" ")[0] for member in mirror.dependents(ref)} - {"-"}
+def _dependents(mirror: Mirror, refs: list[str]) -> set[str]:
+    """The hosts of the Ingresses that depend on these, and the statuses of those, which say whose they are."""
+    found: set[str] = set()
+    for ref in refs:
+        for member in mirror.dependents(ref):
+            key, _, ingress = member.partition(" ")
+            found |= {key, keys.status_key("Ingress", ingress.partition("/")[2])}
+    return found

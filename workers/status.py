@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from shared.errors import AviConflict, AviRefused, KubeError, KubeNotFound
+from shared.errors import AviConflict, AviRefused, KubeError, KubeNotFound, SettingsError
 from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
@@ -31,11 +31,13 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Turns the problems of a run into Events, once each: a repeated run with the same problems says nothing new."""
 
-    def __init__(self, state: State, kube: KubeClient, *, events: bool = True) -> None:
+    def __init__(self, state: State, kube: KubeClient, *, events: bool = True, pod: tuple[str, str] = ("", "")) -> None:
+        """`pod` is our own as (namespace, name), which mistakes in the settings concern; no name: there is none."""
         self.state = state
         self.mirror = Mirror(state)
         self.kube = kube
         self.events = events
+        self.pod = pod
 
     def report(self, claim: Claim, result: Result) -> None:
         """Emits what is new. Events are best effort: a failure is logged and forgotten."""
@@ -43,6 +45,10 @@ class Reporter:
         problems = [on for problem in result.problems for on in self._placed(key, problem)]
         if isinstance(result.error, AviRefused | AviConflict):
             problems += self._placed(key, Problem("", "", "", "NotApplied", f"{key}: {result.error}"))
+        if isinstance(result.error, SettingsError) and self.pod[1]:
+            problems.append(Problem("Pod", *self.pod, "InvalidSettings", str(result.error)))
+        if key == keys.RESYNC:
+            self._refused(str(result.error) if isinstance(result.error, SettingsError) else "")
         digest = _digest(problems)
         if digest == claim.problems:
             return
@@ -53,6 +59,14 @@ class Reporter:
                 self.state.client.hset(self.state.key("problems"), key, digest)
             else:
                 self.state.client.hdel(self.state.key("problems"), key)
+
+    def _refused(self, text: str) -> None:
+        """Tells every worker, for its /readyz, what the support matrix refused at the last census, "" for nothing."""
+        with bounded():
+            if text:
+                self.state.client.hset(self.state.key("meta"), "refused", text)
+            else:
+                self.state.client.hdel(self.state.key("meta"), "refused")
 
     def event(self, problem: Problem) -> None:
         """One Event on the object that a problem concerns; none with `enableEvents: false`."""

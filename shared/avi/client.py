@@ -52,11 +52,13 @@ class AviClient:
         read_timeout: float = 60.0,
         scheme: str = "https",
         max_in_flight: int = 16,
+        ipv6: bool = False,
         on_call: OnCall | None = None,
     ) -> None:
         """`host` is a name or address with or without port, or a URL (`http://…` is for development only).
 
-        `read_timeout` is the time for a whole answer. Nothing is sent yet. Raises SettingsError.
+        `read_timeout` is the time for a whole answer. Without `ipv6` (the feature gate IPv6Controller) only IPv4
+        addresses are connected to. Nothing is sent yet. Raises SettingsError.
         """
         self.tenant = tenant
         self._session = AviSession(
@@ -66,6 +68,7 @@ class AviClient:
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             max_in_flight=max_in_flight,
+            ipv6=ipv6,
             on_call=on_call,
         )
 

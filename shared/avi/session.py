@@ -67,6 +67,7 @@ class AviSession:
         connect_timeout: float,
         read_timeout: float,
         max_in_flight: int,
+        ipv6: bool = False,
         on_call: OnCall | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,6 +75,7 @@ class AviSession:
         self._credentials = credentials
         self._tls = trust(credentials.ca) if endpoint.scheme == "https" else None
         self._timeouts = (connect_timeout, read_timeout)
+        self._ipv6 = ipv6
         self._permits = threading.BoundedSemaphore(max_in_flight)
         self._on_call = on_call
         self._clock = clock
@@ -157,7 +159,7 @@ class AviSession:
         if self._closed:
             raise AviUnreachable("the client is closed", sent=False)
         if wire is None:
-            wire = self._local.wire = Wire(self._endpoint, self._tls, *self._timeouts)
+            wire = self._local.wire = Wire(self._endpoint, self._tls, *self._timeouts, ipv6=self._ipv6)
             with self._lock:
                 self._wires.add(wire)
         return wire

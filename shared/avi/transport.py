@@ -32,12 +32,12 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from shared.addresses import AddressError, parse_address
 from shared.avi.calls import Answer, Call, unreachable
+from shared.dialing import Connection, TlsConnection
 from shared.errors import SettingsError
 
 _HOST = re.compile(r"[0-9A-Za-z._-]+|[0-9a-f:.]+")
@@ -156,7 +156,7 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_DeadlineReader(raw, sock, time.monotonic() + (sock.gettimeout() or 0.0)))
 
 
-class _Tracked(HTTPConnection):
+class _Tracked(Connection):
     """A connection that records in `progress` when it was made and when it began to send.
 
     Headers and body leave in one piece, which spares a system call and, on the other side, a wake-up.
@@ -185,7 +185,7 @@ class _Tracked(HTTPConnection):
         super().send(held + data)
 
 
-class _TrackedTls(_Tracked, HTTPSConnection):
+class _TrackedTls(_Tracked, TlsConnection):
     """The same over TLS."""
 
 
@@ -226,14 +226,20 @@ class _Adapter(HTTPAdapter):
 class Wire:
     """One kept-alive connection of one thread. Not to be shared between threads."""
 
-    def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None, connect: float, read: float) -> None:
-        """`connect` and `read` are seconds: for the connection and for sending, and for the whole answer after that."""
+    def __init__(
+        self, endpoint: Endpoint, tls: ssl.SSLContext | None, connect: float, read: float, *, ipv6: bool = False
+    ) -> None:
+        """`connect` and `read` are seconds: for the connection and for sending, and for the whole answer after that.
+
+        Without `ipv6` only IPv4 addresses of the endpoint are connected to.
+        """
         self._progress = _Progress()
+        common: dict[str, Any] = {"maxsize": 1, "progress": self._progress, "ipv6": ipv6}
         pool: HTTPConnectionPool
         if tls is None:
-            pool = _Pool(endpoint.host, endpoint.port, maxsize=1, progress=self._progress)
+            pool = _Pool(endpoint.host, endpoint.port, **common)
         else:
-            pool = _TlsPool(endpoint.host, endpoint.port, maxsize=1, progress=self._progress, ssl_context=tls)
+            pool = _TlsPool(endpoint.host, endpoint.port, **common, ssl_context=tls)
         self._adapter = _Adapter(pool)
         self._connect, self._read = connect, read
 

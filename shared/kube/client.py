@@ -25,6 +25,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 import urllib3
 
+from shared.dialing import Connection, TlsConnection
 from shared.errors import KubeAuthError, KubeConflict, KubeError, KubeUnreachable
 from shared.kube.answers import error_of, parse
 from shared.kube.config import Access, load
@@ -48,36 +49,52 @@ class ListPage:
     resource_version: str
 
 
-class _Link:
-    """An access and the connections made with it; replaced as a whole when the credentials change."""
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = Connection
 
-    def __init__(self, access: Access, connect_timeout: float) -> None:
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = TlsConnection
+
+
+class _Link:
+    """An access and the connections made with it; replaced as a whole when the credentials or `ipv6` change."""
+
+    def __init__(self, access: Access, connect_timeout: float, *, ipv6: bool) -> None:
         self.access = access
         self.connect_timeout = connect_timeout
+        self.ipv6 = ipv6
         parts = urlsplit(access.url)
         self.prefix = parts.path.rstrip("/")
-        common: dict[str, Any] = {"maxsize": 16, "block": False, "retries": False}
+        common: dict[str, Any] = {"maxsize": 16, "block": False, "retries": False, "ipv6": ipv6}
         host = parts.hostname or ""
+        self.pool: urllib3.HTTPConnectionPool
         if access.tls is None:
-            self.pool = urllib3.HTTPConnectionPool(host, parts.port or 80, **common)
+            self.pool = _Pool(host, parts.port or 80, **common)
         else:
-            self.pool = urllib3.HTTPSConnectionPool(host, parts.port or 443, ssl_context=access.tls, **common)
+            self.pool = _TlsPool(host, parts.port or 443, ssl_context=access.tls, **common)
 
 
 class KubeClient:
     """Access to one API server; may be shared by threads. Times are seconds.
 
-    `load_access` is called once now and again after each 401. Raises KubeError when there is no usable access.
+    `load_access` is called once now and again after each 401. Without `ipv6` (the feature gate IPv6KubernetesAPI) only
+    IPv4 addresses of the server are connected to. Raises KubeError when there is no usable access.
     """
 
     def __init__(
-        self, load_access: Callable[[], Access], *, connect_timeout: float = 3.0, read_timeout: float = 30.0
+        self,
+        load_access: Callable[[], Access],
+        *,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 30.0,
+        ipv6: bool = False,
     ) -> None:
         self._load = load_access
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._renewing = threading.Lock()
-        self._link = _Link(load_access(), connect_timeout)
+        self._link = _Link(load_access(), connect_timeout, ipv6=ipv6)
 
     @classmethod
     def from_config(
@@ -87,15 +104,24 @@ class KubeClient:
         *,
         connect_timeout: float = 3.0,
         read_timeout: float = 30.0,
+        ipv6: bool = False,
     ) -> KubeClient:
         """A client for `kubeconfig`, else `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account."""
         load_access = functools.partial(load, kubeconfig, context)
-        return cls(load_access, connect_timeout=connect_timeout, read_timeout=read_timeout)
+        return cls(load_access, connect_timeout=connect_timeout, read_timeout=read_timeout, ipv6=ipv6)
 
     @property
     def url(self) -> str:
         """The API server's base URL."""
         return self._link.access.url
+
+    def allow_ipv6(self, allowed: bool) -> None:
+        """From the next call on, whether IPv6 addresses of the server are connected to. Open watches stay."""
+        with self._renewing:
+            before = self._link
+            if before.ipv6 != allowed:
+                self._link = _Link(before.access, self._connect_timeout, ipv6=allowed)
+                before.pool.close()
 
     def get(self, path: str, *, timeout: float | None = None, **query: str | int) -> dict[str, Any]:
         """GET one object (or whatever `path` is)."""
@@ -159,6 +185,7 @@ class KubeClient:
                 connect_timeout=self._connect_timeout,
                 read_timeout=self._read_timeout,
                 silence=silence,
+                ipv6=link.ipv6,
             )
         )
 
@@ -229,7 +256,7 @@ class KubeClient:
         with self._renewing:
             if self._link is stale:
                 try:
-                    self._link = _Link(self._load(), self._connect_timeout)
+                    self._link = _Link(self._load(), self._connect_timeout, ipv6=stale.ipv6)
                 except KubeAuthError:
                     raise
                 except KubeError as error:

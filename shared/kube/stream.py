@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import http.client
 import select
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from shared.dialing import dial
 from shared.errors import KubeUnreachable
 from shared.kube.answers import error_of
 from shared.kube.config import Access
@@ -36,6 +38,7 @@ class WatchStream:
     """An open watch. A context manager; `batches` is the way to read it, iterating gives single events.
 
     Raises the typed errors of `shared.errors` when opening; `where` and `target` are for requests and texts only.
+    Without `ipv6` only IPv4 addresses are connected to.
     """
 
     def __init__(
@@ -47,13 +50,15 @@ class WatchStream:
         connect_timeout: float,
         read_timeout: float,
         silence: float = SILENCE,
+        ipv6: bool = False,
     ) -> None:
         self._where = where
         self._silence = silence
         self._tail = b""
         self._failure: Exception | None = None
-        self._connection = _connection(access, connect_timeout)
+        self._connection = _connection(access)
         try:
+            self._sock = self._connection.sock = _connected(access, connect_timeout, ipv6=ipv6)
             self._open(access, target, read_timeout)
         except (OSError, http.client.HTTPException) as error:
             self.close()
@@ -63,8 +68,6 @@ class WatchStream:
             raise
 
     def _open(self, access: Access, target: str, read_timeout: float) -> None:
-        self._connection.connect()
-        self._sock = self._connection.sock  # kept: http.client forgets it when the server means to close
         self._sock.settimeout(read_timeout)
         authorization = access.authorization()
         head = {**_HEAD, "Authorization": authorization} if authorization else _HEAD
@@ -75,6 +78,9 @@ class WatchStream:
             body = self._response.read(65536)
             raise error_of(self._response.status, body, where=self._where, retry_after=retry_after)
         chunked = (self._response.getheader("Transfer-Encoding") or "").lower() == "chunked"
+        if self._response.getheader("Content-Length") is not None:
+            # Somebody answers 200 to everything: waiting for events in it would pass for a quiet cluster.
+            raise KubeUnreachable("the answer is not a watch", where=self._where)
         self._chunks = _Chunks() if chunked else None
         self._sock.settimeout(0)
         self._poll = select.poll()
@@ -212,9 +218,24 @@ class _Chunks:
         return bytes(payload), True
 
 
-def _connection(access: Access, timeout: float) -> http.client.HTTPConnection:
+def _connection(access: Access) -> http.client.HTTPConnection:
+    """The HTTP side of a connection; its socket is ours to make, and to keep: http.client forgets it at the end."""
     parts = urlsplit(access.url)
     host = parts.hostname or ""
     if access.tls is None:
-        return http.client.HTTPConnection(host, parts.port or 80, timeout=timeout)
-    return http.client.HTTPSConnection(host, parts.port or 443, timeout=timeout, context=access.tls)
+        return http.client.HTTPConnection(host, parts.port)
+    return http.client.HTTPSConnection(host, parts.port, context=access.tls)
+
+
+def _connected(access: Access, timeout: float, *, ipv6: bool) -> socket.socket:
+    """A socket to the API server, with TLS verified for the name in the URL; `timeout` seconds for each step."""
+    parts = urlsplit(access.url)
+    host = parts.hostname or ""
+    sock = dial(host, parts.port or (80 if access.tls is None else 443), timeout, ipv6=ipv6)
+    if access.tls is None:
+        return sock
+    try:
+        return access.tls.wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise

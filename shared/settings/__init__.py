@@ -43,6 +43,7 @@ __all__ = [
     "Settings",
     "ShardSize",
     "VipNetwork",
+    "early_gates",
     "load",
     "load_credentials",
 ]
@@ -80,3 +81,17 @@ def load(path: str | None, environ: Mapping[str, str], configmap: Mapping[Any, A
     if problems:
         raise SettingsError(problems)
     return Loaded(settings, tuple(warnings(values, document)), tuple(notes(document)))
+
+
+def early_gates(environ: Mapping[str, str]) -> frozenset[str]:
+    """The feature gates that values file and environment turn on, however wrong the rest of them is.
+
+    For what comes before the settings are whole: the API server from which the ConfigMap has to be read.
+    """
+    try:
+        document = Document(read_values(environ.get("AKO_VALUES") or None))
+        overlay(document, keys(SCHEMA), environ)
+    except SettingsError:
+        return frozenset()
+    values, _ = understand(SCHEMA, document)
+    return build(values, "").gates

@@ -81,11 +81,19 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
             for name, field in FeatureGates().fields.items()
             if field.data_key in GATES and values["gates"][name]
         ),
+        namespace_label=_namespace_label(ako["namespace_selector"]),
+        blocked_namespaces=frozenset(name for name in ako["blocked_namespaces"] if name),
         delete_config=ako["delete_config"],
         pipeline=PipelineSettings(
             **pipeline, log_level=ako["log_level"], events=ako["events"], health_port=ako["api_port"]
         ),
     )
+
+
+def _namespace_label(selector: Mapping[str, str]) -> tuple[str, str]:
+    """The label that a served namespace bears; as with AKO a key or a value alone selects nothing."""
+    key, value = selector["label_key"].strip(), selector["label_value"].strip()
+    return (key, value) if key and value else ("", "")
 
 
 def warnings(values: Mapping[str, Any], document: Document) -> Iterator[str]:

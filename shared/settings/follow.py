@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ LOOK_EVERY = 2.0  # seconds
 
 Problem = tuple[str, str]
 ReadConfigMap = Callable[[], Mapping[str, Any]]
+Refuse = Callable[[Settings], Sequence[Problem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,24 @@ class Sources:
     """Values file, ConfigMap and environment, as they are now. `environ` names the files; it is not read again.
 
     `configmap` reads the data of AKO's ConfigMap; it raises KubeNotFound when there is none, KubeError when nobody
-    knows, and then what was read before still counts.
+    knows, and then what was read before still counts. `refuse` says what stands against good settings outside of them;
+    it raises OSError when that can't be told, and is asked again until it has found nothing.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], *, credentials: bool, configmap: ReadConfigMap | None = None
+        self,
+        environ: Mapping[str, str],
+        *,
+        credentials: bool,
+        configmap: ReadConfigMap | None = None,
+        refuse: Refuse | None = None,
     ) -> None:
         self._environ = dict(environ)
         self._path = environ.get("AKO_VALUES") or None
         self._credentials = credentials
         self._configmap = configmap
+        self._refuse = refuse
+        self._clear = refuse is None  # nothing stands against the last reading
         self._data: Mapping[str, Any] | None = None
         self._first: Settings | None = None
         self._stamp: object = None
@@ -71,7 +80,21 @@ class Sources:
         stamp = (self._contents(), self._data)
         if stamp != self._stamp:
             self._stamp, self._last = stamp, self._read()
+            self._clear = self._refuse is None
+        if refused := self._refused():
+            return Reading(problems=tuple(refused))
         return self._last
+
+    def _refused(self) -> Sequence[Problem]:
+        if self._clear or self._refuse is None or self._last.settings is None:
+            return ()
+        try:
+            refused = self._refuse(self._last.settings)
+        except OSError as error:
+            log.debug("what stands against the settings can't be told now: %s", error)
+            return ()
+        self._clear = not refused
+        return refused
 
     def _read(self) -> Reading:
         problems: list[Problem] = []

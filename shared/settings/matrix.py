@@ -11,12 +11,13 @@ table (see `shared.settings.page`), so a row also says who asks it today.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv6Network
 from typing import Any, Literal
 
-from shared.addresses import Family
-from shared.settings.model import IpFamily, ServiceType, Settings
+from shared.addresses import Family, Network
+from shared.settings.model import IpFamily, ServiceType, Settings, VipNetwork
 from shared.settings.sources import dotted
 
 Phase = Literal["load", "contact", "object"]
@@ -36,17 +37,22 @@ LATER_CLOUDS = frozenset({"CLOUD_NONE", "CLOUD_NSXT"})
 """Clouds on which later releases of AKO have IPv6 too: allowed by `IPv6OtherClouds`."""
 DOCUMENTED_CNIS = ("calico", "antrea")
 OPENSHIFT_GROUP = "route.openshift.io"
+V4_TIERS = frozenset({"ESSENTIALS", "BASIC"})
+"""Licence tiers with which the controller allocates IPv4 VIPs only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What only controller, cluster or object can tell; an empty field is not known yet.
 
-    The families are those of the addresses that a host is or resolves to; `service` is the `namespace/name` of a
-    Service of type LoadBalancer.
+    `subnets` has the configured subnets of a VIP network, by `network_key`; a network whose addresses come from
+    somewhere else (DHCP, another IPAM) is not in it. The families are those of the addresses that a host is or resolves
+    to; `service` is the `namespace/name` of a Service of type LoadBalancer.
     """
 
     cloud_type: str = ""
+    license_tier: str = ""
+    subnets: Mapping[str, Collection[Network]] = field(default_factory=dict)
     controller_families: frozenset[Family] = frozenset()
     api_host: str = ""
     api_families: frozenset[Family] = frozenset()
@@ -161,6 +167,31 @@ def _other_cloud(settings: Settings, known: Known) -> Iterator[Finding]:
         yield from _on_cloud(settings, known.cloud_type)
 
 
+def network_key(network: VipNetwork) -> str:
+    """What a VIP network is found by: its UUID where that is given, else its name."""
+    return network.uuid or network.name
+
+
+def _license(settings: Settings, known: Known) -> Iterator[Finding]:
+    if known.license_tier in V4_TIERS:
+        yield from ((path, f"{found} with licence tier {known.license_tier}") for path, found in _v6cidrs(settings))
+
+
+def _subnet(settings: Settings, known: Known) -> Iterator[Finding]:
+    for number, network in enumerate(settings.vip_networks):
+        subnets = known.subnets.get(network_key(network))
+        if network.v6cidr is None or subnets is None or any(_lies_in(network.v6cidr, each) for each in subnets):
+            continue
+        others = ", ".join(sorted(str(each) for each in subnets if each.version == 6))
+        has = f"whose IPv6 subnets are {others}" if others else "which has no IPv6 subnet"
+        found = f"{str(network.v6cidr)!r} on network {network.name or network.uuid!r}, {has}"
+        yield (*VIPS, number, "v6cidr"), found
+
+
+def _lies_in(inner: IPv6Network, outer: Network) -> bool:
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+
+
 def _load_balancer_dual(settings: Settings, known: Known) -> Iterator[Finding]:
     if known.service and any(network.cidr for network in settings.vip_networks):
         yield from ((path, f"{found} for Service {known.service}") for path, found in _v6cidrs(settings))
@@ -189,6 +220,7 @@ def _api_server(_: Settings, known: Known) -> Iterator[Finding]:
 
 _LOADING = "`ako validate`, and every process that reads the settings"
 _CENSUS = "the census, before anything is written"
+_FOLLOWING = "watcher and workers, before anything is listed or written"
 
 MATRIX: tuple[Row, ...] = (
     Row(
@@ -241,6 +273,7 @@ MATRIX: tuple[Row, ...] = (
         (FAMILY, VIPS),
         "which is OpenShift, where AKO has no IPv6",
         "write ipFamily V4 and no v6cidr",
+        asked_by=_CENSUS,
     ),
     Row(
         "V6-CLOUD",
@@ -261,6 +294,26 @@ MATRIX: tuple[Row, ...] = (
         (FAMILY, VIPS),
         "which has no IPv6 with AKO",
         "write ipFamily V4 and no v6cidr, or use another ControllerSettings.cloudName",
+        asked_by=_CENSUS,
+    ),
+    Row(
+        "V6-LICENSE",
+        "contact",
+        "a `v6cidr` on a controller with licence tier ESSENTIALS or BASIC",
+        _license,
+        (VIPS,),
+        "which allows IPv4 VIPs only",
+        "write a cidr alone, or give the controller a licence of tier ENTERPRISE",
+        asked_by=_CENSUS,
+    ),
+    Row(
+        "V6-SUBNET",
+        "contact",
+        "a `v6cidr` that lies in no configured subnet of its network, where Avi's own IPAM allocates from these",
+        _subnet,
+        (VIPS,),
+        "so nothing can be allocated from it",
+        "write one that lies in an IPv6 subnet of the network, or add that subnet to the network on the controller",
         asked_by=_CENSUS,
     ),
     Row(
@@ -303,6 +356,7 @@ MATRIX: tuple[Row, ...] = (
         "where AKO documents controllers at IPv4 addresses only",
         "write an IPv4 address or a name that has one",
         "IPv6Controller",
+        _CENSUS,
     ),
     Row(
         "V6-API",
@@ -313,6 +367,7 @@ MATRIX: tuple[Row, ...] = (
         "where AKO documents API servers at IPv4 addresses only",
         "write a server that has an IPv4 address",
         "IPv6KubernetesAPI",
+        _FOLLOWING,
     ),
 )
 

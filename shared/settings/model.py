@@ -122,6 +122,7 @@ class Credentials:
 class Settings:
     """Everything that decides what the Avi objects look like, and `pipeline`, which does not.
 
+    Only namespaces with the label `namespace_label` (key, value; ("", "") for any) that are not blocked are served.
     `gates` are the feature gates of the IPv6 support matrix that are on. `delete_config` takes away everything of ours.
     """
 
@@ -137,6 +138,8 @@ class Settings:
     default_domain: str = ""
     disable_static_routes: bool = False
     pod_namespace: str = "avi-system"
+    namespace_label: tuple[str, str] = ("", "")
+    blocked_namespaces: frozenset[str] = frozenset()
     gates: frozenset[str] = frozenset()
     delete_config: bool = False
     pipeline: PipelineSettings = PipelineSettings()

@@ -101,8 +101,8 @@ class FeatureGates(Section):
 class NamespaceSelector(Section):
     """`AKOSettings.namespaceSelector`."""
 
-    label_key = Text("labelKey", default="", env="NAMESPACE_SYNC_LABEL_KEY", use=_DECISIVE)
-    label_value = Text("labelValue", default="", env="NAMESPACE_SYNC_LABEL_VALUE", use=_DECISIVE)
+    label_key = Text("labelKey", default="", env="NAMESPACE_SYNC_LABEL_KEY")
+    label_value = Text("labelValue", default="", env="NAMESPACE_SYNC_LABEL_VALUE")
 
 
 class AkoSettings(Section):
@@ -140,7 +140,7 @@ class AkoSettings(Section):
     services_api = Flag("servicesAPI", default=False, env="SERVICES_API", use=_PENDING)
     vip_per_namespace = Flag("vipPerNamespace", default=False, env="VIP_PER_NAMESPACE", use=_DECISIVE)
     istio = Flag("istioEnabled", default=False, env="ISTIO_ENABLED", use=_PENDING)
-    blocked_namespaces = Rows("blockedNamespaceList", Text("", default=""), env="BLOCKED_NS_LIST", use=_DECISIVE)
+    blocked_namespaces = Rows("blockedNamespaceList", Text("", default=""), env="BLOCKED_NS_LIST")
     default_secrets_only = Flag("useDefaultSecretsOnly", default=False, env="USE_DEFAULT_SECRETS_ONLY", use=_PENDING)
     vpc_mode = Flag("vpcMode", default=False, env="VPC_MODE", use=_DECISIVE)
 

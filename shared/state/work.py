@@ -157,9 +157,12 @@ class Work:
         with bounded():
             self.state.client.zrem(self.state.key("wakes"), wake)
 
-    def published_digest(self) -> str:
-        """The digest of the settings that the watcher works by, "" before it has begun."""
-        return self.state.fields("meta", ["digest"])[0] or ""
+    def published(self) -> tuple[str, str]:
+        """The digest of the settings that the watcher works by ("" before it has begun), and what the last census
+        refused about them ("" for nothing).
+        """
+        digest, refused = self.state.fields("meta", ["digest", "refused"])
+        return digest or "", refused or ""
 
     def _seconds(self) -> float:
         with bounded():

@@ -117,6 +117,9 @@ def test_delete_config_takes_everything_away_and_back(two_hosts: Scene) -> None:
     assert not any(
         "bench" in route["route_id"] for vrf in dump["vrfcontext"] for route in vrf.get("static_routes") or []
     )
+    logs = [child.log for name, child in scene.stack.processes().items() if name.startswith("worker")]
+    said = "deleteConfig: nothing of this cluster is left"
+    wait_for(lambda: any(said in log.read_text() for log in logs), seconds=30, what="the end of the deletion")
     scene.forget_audit()
     scene.load([cluster.endpoint_slice(0, change=3)])
     wait_for(scene.quiet, what="quiet")

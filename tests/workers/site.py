@@ -22,10 +22,12 @@ PASSWORD = "only-for-this-test"
 
 
 class Kube:
-    """The three calls that a worker makes to Kubernetes, over plain dicts."""
+    """The calls that a worker makes to Kubernetes, over plain dicts."""
+
+    url = "https://127.0.0.1:6443"
 
     def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
+        self.objects: dict[str, dict[str, Any]] = {"/apis": {"kind": "APIGroupList", "groups": [{"name": "apps"}]}}
         self.events: list[str] = []
         self.patches: list[tuple[str, dict[str, Any]]] = []
 

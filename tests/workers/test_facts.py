@@ -28,7 +28,7 @@ def test_ipv6_on_another_cloud_is_refused_before_anything_is_written(redis_url: 
         here.apply(*cluster.objects_of(1))
         here.run()
         with pytest.raises(SettingsError) as caught:
-            read_facts(here.avi, here.settings)
+            read_facts(here.avi, here.kube, here.settings)
         calls = here.simulator.audit.shown(0)
     assert [call["path"] for call in calls if call["method"] in WRITES and "/api/" in call["path"]] == []
     assert any("/api/cloud" in call["path"] for call in calls)
@@ -42,7 +42,7 @@ def test_the_gate_lets_it_pass(redis_url: str) -> None:
     """With IPv6OtherClouds the same cloud is served."""
     with site(redis_url, VIP_NETWORK_LIST=BOTH, AKO_GATE_IPV6_OTHER_CLOUDS="true") as here:
         on_cloud(here, "CLOUD_NSXT")
-        assert read_facts(here.avi, here.settings).cloud_type == "CLOUD_NSXT"
+        assert read_facts(here.avi, here.kube, here.settings).cloud_type == "CLOUD_NSXT"
         here.apply(*cluster.objects_of(1))
         here.run()
         assert here.find("pool", f"bench--{cluster.host(1)}_-bench-i00001") is not None

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from bench import world as cluster
-from shared.errors import AviNotFound
+from shared.errors import AviNotFound, SettingsError
+from shared.state import Claim
+from tests.support import wait_for
 from tests.workers.site import Site, site
 from workers.model.types import Problem
+from workers.outcome import Result
 from workers.status import Reporter
 
 TLS, PLAIN = cluster.host(0), cluster.host(1)
@@ -216,3 +219,43 @@ def test_enable_events_false_is_silent(here: Site) -> None:
     for wanted in (False, True):
         Reporter(here.state, here.kube, events=wanted).event(problem)  # type: ignore[arg-type]
         assert bool(here.kube.events) is wanted
+
+
+def test_a_namespace_label_comes_and_goes(redis_url: str) -> None:
+    """With namespaceSelector the Ingresses of a namespace are served while it bears the label."""
+    selector = {"NAMESPACE_SYNC_LABEL_KEY": "avi", "NAMESPACE_SYNC_LABEL_VALUE": "on"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bench", "labels": {"avi": "on"}}}
+    with site(redis_url, **selector) as here:
+        here.apply(*cluster.objects_of(0))
+        here.run()
+        assert here.find("virtualservice", CHILD) is None
+        here.apply(namespace)
+        here.run()
+        assert here.find("virtualservice", CHILD) is not None
+        here.run()
+        (status,) = [body["status"] for where, body in here.kube.patches if where.endswith("/status")]
+        assert status["loadBalancer"]["ingress"]
+        here.apply({**namespace, "metadata": {"name": "bench", "labels": {"avi": "off"}}})
+        here.run()
+        assert here.find("virtualservice", CHILD) is None
+
+
+def test_what_the_census_refuses_is_on_readyz(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that the support matrix refuses after the first contact make every worker unready and say why."""
+    refused = SettingsError([("AKOSettings.ipFamily", "found 'V6' on a cloud of type CLOUD_AWS")])
+
+    def census(_: Claim) -> Result:
+        raise refused
+
+    keeper = here.worker.keeper
+    monkeypatch.setitem(here.worker.reconciler.handlers, "resync", census)  # type: ignore[arg-type]
+    here.mark(["resync"])
+    here.run()
+    keeper.start()
+    assert keeper.status()["reasons"] == [str(refused)]
+    monkeypatch.undo()
+    here.state.client.hdel(here.state.key("failures"), "resync")
+    here.mark(["resync"])
+    here.run()
+    wait_for(lambda: keeper.status()["ready"], what="readiness")
+    keeper.stop()

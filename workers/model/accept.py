@@ -1,7 +1,8 @@
 """Which Ingresses are ours, and for which tenant.
 
 An Ingress is ours by the controller of its IngressClass, never by the class's name; without a class it is ours when one
-of our classes is a default class. An Ingress that is being deleted counts as gone. One that is ours but asks for a
+of our classes is a default class. Its namespace must not be blocked and, where namespaceSelector is set, must bear the
+label. An Ingress that is being deleted counts as gone. One that is ours but asks for a
 feature that this release doesn't serve is *frozen*: what stands for it stays as it is, and its owner is told.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from shared.settings.model import Settings
 from workers.model.context import Context
 from workers.model.types import Problem
 
@@ -31,12 +33,20 @@ class Acceptance(NamedTuple):
 
 def acceptance(ingress: dict[str, Any], namespaces: Projections, classes: Projections, context: Context) -> Acceptance:
     """Whether this Ingress is ours and can be served; with `deleteConfig` none is."""
-    if context.settings.delete_config:
+    settings = context.settings
+    if settings.delete_config or not _namespace_served(ingress["ns"], namespaces, settings):
         return Acceptance(ours=False)
     ingress_class = _class_of(ingress, classes)
     if ingress["deleting"] or ingress_class is None:
         return Acceptance(ours=False)
     return Acceptance(ours=True, unserved=context.unserved or _unserved(ingress, namespaces, ingress_class))
+
+
+def _namespace_served(name: str, namespaces: Projections, settings: Settings) -> bool:
+    """Whether Ingresses of a namespace are served: it is not blocked, and bears the label of namespaceSelector."""
+    key, value = settings.namespace_label
+    labels = namespaces.get(name, {}).get("labels", {})
+    return name not in settings.blocked_namespaces and (not key or labels.get(key) == value)
 
 
 def tenant_of(namespace: str, namespaces: Projections, context: Context) -> str:

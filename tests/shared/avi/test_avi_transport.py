@@ -84,7 +84,7 @@ def test_no_hosts(text: str) -> None:
 def test_over_ipv6() -> None:
     """A controller on an IPv6 literal is reached, and told its name in brackets."""
     with running(host="::1") as controller:
-        AviClient(controller.url.removeprefix("http://"), USER, scheme="http").get("pool", "p")
+        AviClient(controller.url.removeprefix("http://"), USER, scheme="http", ipv6=True).get("pool", "p")
         assert controller.requests[0].headers["host"] == controller.url.removeprefix("http://")
 
 
@@ -141,7 +141,8 @@ def test_the_given_certificate_is_trusted(tmp_path: Path, host: str) -> None:
     (tmp_path / "ca.pem").write_text(authority)
     with running(context, host) as controller:
         for ca in (authority, str(tmp_path / "ca.pem"), own):
-            client = AviClient(controller.url.removeprefix("https://"), Credentials("admin", password="p", ca=ca))
+            user = Credentials("admin", password="p", ca=ca)
+            client = AviClient(controller.url.removeprefix("https://"), user, ipv6=host == "::1")
             client.create("pool", {"name": "p"})
             client.create("pool", {"name": "q"})
         assert len({r.connection for r in controller.requests}) == 3

@@ -10,6 +10,7 @@ import copy
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ GONE = object()
 class Line:
     """One row: `values` are laid over BASE (text and bytes are the whole file); `phase` and `known` ask the matrix.
 
-    `rule` names the row of the matrix whose boundary it shows.
+    `rule` names the row of the matrix whose boundary it shows (with `phase`: an id may have a row in each).
     """
 
     name: str
@@ -205,6 +206,7 @@ def contact(v6: Any, dual: Any) -> Iterator[Line]:
             good = name == "V4" or cloud in ("CLOUD_VCENTER", "") or (cloud != "CLOUD_AWS" and "gate" in name)
             asked = Known(cloud_type=cloud)
             yield Line(f"cloud {cloud!r} with {name}", good, values, phase="contact", known=asked, rule="V6-CLOUD")
+    yield from vip_networks(dual, v6)
     group = Known(api_groups=frozenset({"route.openshift.io"}))
     ovn = gated(ako(ipFamily="V6", cniPlugin="ovn-kubernetes"), "IPv6AnyCNI")
     yield Line("routes of OpenShift with V4", True, phase="contact", known=group, rule="V6-OCP")
@@ -220,14 +222,49 @@ def contact(v6: Any, dual: Any) -> Iterator[Line]:
         yield Line(f"API server of {len(families)} families", good, alone, phase="contact", known=named, rule="V6-API")
     open_ = gated({}, "IPv6Controller", "IPv6KubernetesAPI")
     known = Known(controller_families=one, api_host="k8s", api_families=one)
-    yield Line("both of one family, gates on", True, open_, phase="contact", known=known, rule="V6-API")
+    for rule in ("V6-CTRL", "V6-API"):
+        yield Line(f"both of IPv6 alone, gates on ({rule})", True, open_, phase="contact", known=known, rule=rule)
+    literal = Known(api_host="2001:db8::6", api_families=one)
+    yield Line("API server at an IPv6 address", False, phase="contact", known=literal, rule="V6-API")
+    literal = Known(controller_families=frozenset({Family.V4}), api_families=frozenset({Family.V4}))
+    yield Line("both of IPv4 alone", True, phase="contact", known=literal, rule="V6-API")
+    yield from load_balancers(dual)
+
+
+def vip_networks(dual: Any, v6: Any) -> Iterator[Line]:
+    """What licence and network allow: `v6cidr` is asked about, the servers' family is not."""
+    for tier in ("ENTERPRISE", "ENTERPRISE_WITH_CLOUD_SERVICES", "ESSENTIALS", "BASIC", ""):
+        for name, values in (("v6cidr", dual), ("V6 servers", v6)):
+            good = tier not in ("ESSENTIALS", "BASIC") or values is v6
+            known = Known(license_tier=tier)
+            yield Line(f"licence {tier!r} with {name}", good, values, phase="contact", known=known, rule="V6-LICENSE")
+    for good, *subnets in [
+        (True, "2001:db8:10::/64"), (True, "10.10.0.0/16", "2001:db8:20::/64", "2001:db8::/32"),
+        (False, "10.10.0.0/16"), (False, "10.10.0.0/16", "2001:db8:20::/64"), (False, "2001:db8:10::/80"),
+    ]:  # fmt: skip
+        known = Known(subnets={"net1": tuple(ip_network(text) for text in subnets)})
+        name = f"v6cidr on {' and '.join(subnets)}"
+        yield Line(name, good, dual, phase="contact", known=known, rule="V6-SUBNET")
+    elsewhere = Known(subnets={"net2": (ip_network("10.10.0.0/16"),)})
+    yield Line("v6cidr on a network with other IPAM", True, dual, phase="contact", known=elsewhere, rule="V6-SUBNET")
+    row = {"networkUUID": "network-7", "v6cidr": "2001:db8:10::/64"}
+    by_uuid = {"NetworkSettings": {"vipNetworkList": [{"networkName": "net1", **row}]}}
+    known = Known(subnets={"network-7": (ip_network("2001:db8:20::/64"),)})
+    yield Line("v6cidr on a network by its UUID", False, by_uuid, phase="contact", known=known, rule="V6-SUBNET")
+    known = Known(subnets={"net1": (ip_network("10.20.0.0/16"),)})
+    yield Line("no v6cidr on a network without IPv6", True, v6, phase="contact", known=known, rule="V6-SUBNET")
+
+
+def load_balancers(dual: Any) -> Iterator[Line]:
+    """What a Service of type LoadBalancer asks for."""
     lb = Known(service="red/web")
     alone = vips(v6cidr="2001:db8:10::/64")
     yield Line("load balancer with cidr", True, phase="object", known=lb, rule="V6-LB")
     yield Line("load balancer with both", False, dual, phase="object", known=lb, rule="V6-LB")
     yield Line("load balancer with v6cidr", False, alone, phase="object", known=lb, rule="V6-LB")
-    gate = gated(alone, "IPv6LoadBalancer")
-    yield Line("load balancer with v6cidr, gate on", True, gate, phase="object", known=lb, rule="V6-LB")
+    for name, values in (("v6cidr", alone), ("both", dual)):
+        gate = gated(values, "IPv6LoadBalancer")
+        yield Line(f"load balancer with {name}, gate on", True, gate, phase="object", known=lb, rule="V6-LB")
 
 
 def others() -> Iterator[Line]:
@@ -240,8 +277,7 @@ def others() -> Iterator[Line]:
         (("AKOSettings", "ipFamly"), "V6"), (("AKOSettings", "primaryInstance"), False),
         (("AKOSettings", "enableEVH"), "true"),
         (("AKOSettings", "vipPerNamespace"), True), (("AKOSettings", "vpcMode"), True),
-        (("AKOSettings", "blockedNamespaceList"), ["red"]), (("AKOSettings", "blockedNamespaceList"), [7]),
-        (("AKOSettings", "namespaceSelector"), {"labelKey": "a", "labelValue": "b"}),
+        (("AKOSettings", "blockedNamespaceList"), [7]),
         (("NetworkSettings", "vipNetworkList"), GONE), (("NetworkSettings", "vipNetworkList"), []),
         (("NetworkSettings", "vipNetworkList"), [{"networkName": "a"}, {"networkName": "b"}]),
         (("NetworkSettings", "vipNetworkList"), [{"cidr": "10.0.0.0/8"}]), (("NetworkSettings", "vipNetworkList"), [7]),
@@ -264,6 +300,8 @@ def others() -> Iterator[Line]:
         (("AKOSettings", "fullSyncFrequency"), 604_800), (("AKOSettings", "apiServerPort"), "65535"),
         (("AKOSettings", "logLevel"), "ERROR"), (("AKOSettings", "istioEnabled"), "true"),
         (("AKOSettings", "enableEvents"), "false"), (("AKOSettings", "deleteConfig"), "true"),
+        (("AKOSettings", "blockedNamespaceList"), ["red"]),
+        (("AKOSettings", "namespaceSelector"), {"labelKey": "a", "labelValue": "b"}),
         (("AKOSettings", "layer7Only"), True),
         (("NetworkSettings", "vipNetworkList"), [{"networkUUID": "network-1"}]),
         (("NetworkSettings", "nodeNetworkList"), [{"networkName": "n"}] * 5),
@@ -306,7 +344,7 @@ def sources() -> Iterator[Line]:
         ("wrong word", False, {"ipFamily": "v6"}), ("wrong row", False, {"nodeNetworkList": '[{"cidrs":["x"]}]'}),
         ("no list", False, {"vipNetworkList": "[{"}), ("misspelt", False, {"ipFamly": "V6"}),
         ("not flat", False, {"AKOSettings": "x"}), ("odd key", False, {7: "x"}), ("of us", False, {"redisURL": "x"}),
-        ("matrix", False, {"ipFamily": "V6", "cniPlugin": "flannel"}), ("selector", False, {"nsSyncLabelKey": "a"}),
+        ("matrix", False, {"ipFamily": "V6", "cniPlugin": "flannel"}), ("selector", True, {"nsSyncLabelKey": "a"}),
     ]:  # fmt: skip
         yield Line(f"ConfigMap: {name}", good, configmap=data)
 

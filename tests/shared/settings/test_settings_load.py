@@ -261,8 +261,6 @@ def test_a_warning_names_the_variable_it_came_from() -> None:
     [
         ({"AKOSettings": {"enableEVH": "true"}}, "AKOSettings.enableEVH"),
         ({"L7Settings": {"serviceType": "NodePort"}}, "L7Settings.serviceType"),
-        ({"AKOSettings": {"namespaceSelector": {"labelKey": "a"}}}, "AKOSettings.namespaceSelector.labelKey"),
-        ({"AKOSettings": {"blockedNamespaceList": ["kube-system"]}}, "AKOSettings.blockedNamespaceList"),
         ({"AKOSettings": {"primaryInstance": False}}, "AKOSettings.primaryInstance"),
         ({"AKOSettings": {"vpcMode": True}}, "AKOSettings.vpcMode"),
         ({"NetworkSettings": {"nsxtT1LR": "t1"}}, "NetworkSettings.nsxtT1LR"),
@@ -301,3 +299,15 @@ def test_the_controller_host_stays_as_written(host: str) -> None:
     """Names, addresses of both families, ports and a scheme are accepted; the client makes the endpoint of it."""
     environ = REQUIRED | {"CTRL_IPADDRESS": host, "AKO_GATE_IPV6_CONTROLLER": "true"}
     assert load(None, environ).settings.controller.host == host
+
+
+@pytest.mark.parametrize(
+    ("selector", "label"),
+    [({}, ("", "")), ({"labelKey": "a"}, ("", "")), ({"labelKey": " a ", "labelValue": "b"}, ("a", "b"))],
+)
+def test_a_namespace_selector_needs_key_and_value(tmp_path: Path, selector: dict[str, str], label: Any) -> None:
+    """As with AKO, one of the two alone selects every namespace; blanks around them do not count."""
+    values = {"AKOSettings": {"namespaceSelector": selector, "blockedNamespaceList": ["kube-system", ""]}}
+    settings = load(write(tmp_path, values), REQUIRED).settings
+    assert settings.namespace_label == label
+    assert settings.blocked_namespaces == {"kube-system"}

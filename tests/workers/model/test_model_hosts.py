@@ -341,3 +341,21 @@ def test_a_host_that_never_was_plain_gets_no_plain_pool_on_its_way_to_tls() -> N
     desired = world(secret(), ingress(tls="foo-tls")).host(HOST)
     assert PLAIN_POOL not in ids(desired)
     assert desired.waits == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes", "served"),
+    [
+        ({}, {}, True),
+        ({}, {"blocked_namespaces": frozenset({"red"})}, False),
+        ({}, {"blocked_namespaces": frozenset({"re"})}, True),
+        ({}, {"namespace_label": ("ako", "yes")}, False),
+        ({"ako": "no"}, {"namespace_label": ("ako", "yes")}, False),
+        ({"ako": "yes"}, {"namespace_label": ("ako", "yes")}, True),
+        ({"ako": "yes"}, {"namespace_label": ("ako", "yes"), "blocked_namespaces": frozenset({"red"})}, False),
+    ],
+)
+def test_namespaces_are_selected(labels: dict[str, str], changes: dict[str, Any], served: bool) -> None:
+    """A namespace is served unless it is blocked or lacks the label that namespaceSelector asks for."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "red", "labels": labels}}
+    assert bool(world(namespace, ingress(), **changes).host(HOST).objects) is served
