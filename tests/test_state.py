@@ -221,8 +221,21 @@ def test_a_changed_row_marks_old_and_new_shards(world: World) -> None:
         while claim := world.work.claim():
             seen.add(claim.key)
             world.work.finish(claim, "done")
-        world.state.client.delete(world.state.key("ended"))
+        world.state.client.delete(world.state.key("ended"), world.state.key("pace:host:a"))
         assert seen == expected
+
+
+def test_a_host_that_keeps_changing_is_paced(world: World) -> None:
+    """Three runs at once, the fourth a little later; something it waited for brings it forward all the same."""
+    for _ in range(3):
+        world.work.mark(["host:a"], "change", "test")
+        world.work.finish(world.claim("host:a"), "done")
+    assert world.work.mark(["host:a"], "change", "test") == []
+    assert world.work.claim(["host:a"]) is None
+    assert world.work.mark(["host:a"], "wake", "test") == ["host:a"]
+    world.work.finish(world.claim("host:a"), "done")
+    world.work.mark(["host:a"], "change", "test")
+    wait_for(lambda: world.work.claim(["host:a"]), seconds=3, what="the end of the pause")
 
 
 def test_a_shard_gathers_changes(world: World) -> None:

@@ -88,7 +88,7 @@ class Executor:
                     execution.errors[operation.id] = AviError("left out: what it depends on failed", where=operation.id)
                     continue
                 record, pending = pending, None
-                if self.ledger.step(claim, record=record, permit=(operation.id, _intent(operation))):
+                if self._step(claim, record, (operation.id, _intent(operation))):
                     # Another key took the name since the plan was made; the next plan reports it.
                     execution.replan = True
                     continue
@@ -96,8 +96,17 @@ class Executor:
                 pending = self._attempt(claim, operation, execution)
         finally:
             if pending is not None:
-                self.ledger.step(claim, record=pending)
+                self._step(claim, pending)
         return execution
+
+    def _step(self, claim: Claim, record: Record | None, permit: tuple[str, str] | None = None) -> str:
+        """The ledger's step; what was done under a claim that is lost by now is doubted, so that its holder looks."""
+        try:
+            return self.ledger.step(claim, record=record, permit=permit)
+        except ClaimLost:
+            if record is not None:
+                self.ledger.doubt(f"{record[0]} was written by a run that had lost its claim", [record[0]])
+            raise
 
     def _attempt(self, claim: Claim, operation: Operation, execution: Execution) -> Record | None:
         """Does one operation; returns what is to be recorded of it."""

@@ -15,6 +15,9 @@ local started = tonumber(string.match(claim, '(%d+)$'))
 call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key); call('HDEL', LOST, key)
 if string.sub(key, 1, 6) == 'shard:' then
   call('HSET', ENDED, key, string.format('%d %d', now, now - started))
+elseif string.sub(key, 1, 5) == 'host:' then
+  local streak = tonumber(string.match(call('GET', P .. 'pace:' .. key) or '', '(%d+)$') or '-1') + 1
+  call('SET', P .. 'pace:' .. key, string.format('%d %d', now, streak), 'PX', 3000)
 end
 
 if row ~= '-' then
@@ -49,7 +52,7 @@ local class = class_of(key)
 local again = call('HGET', AGAIN, key)
 if again then
   call('HDEL', AGAIN, key)
-  if enter(key, again, now) then return 'ready' end
+  if enter(key, again, now, true) then return 'ready' end
   return 'later'
 end
 
