@@ -46,6 +46,7 @@ __all__ = [
     "early_gates",
     "load",
     "load_credentials",
+    "load_values",
 ]
 
 _NAMESPACE = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -66,21 +67,28 @@ def load(path: str | None, environ: Mapping[str, str], configmap: Mapping[Any, A
     Raises SettingsError with every problem found: those of the schema, what this release does not serve, and what the
     support matrix refuses from the settings alone.
     """
-    document = Document(read_values(path))
+    return load_values(read_values(path), environ, configmap)
+
+
+def load_values(
+    values: dict[Any, Any], environ: Mapping[str, str], configmap: Mapping[Any, Any] | None = None
+) -> Loaded:
+    """The same for a values file that has been read already."""
+    document = Document(values)
     problems = overlay_configmap(document, keys(SCHEMA), configmap or {})
     overlay(document, keys(SCHEMA), environ)
-    values, wrong = understand(SCHEMA, document)
+    understood, wrong = understand(SCHEMA, document)
     problems += [(document.place(place), text) for place, text in wrong]
-    problems += unserved(values, document)
+    problems += unserved(understood, document)
     namespace = environ.get("POD_NAMESPACE", "").strip() or "avi-system"
     if not re.fullmatch(_NAMESPACE, namespace):
         problems.append(("POD_NAMESPACE", f"found {namespace[:60]!r}; write the name of a namespace"))
-    settings = build(values, namespace)
+    settings = build(understood, namespace)
     refused = findings("load", settings, Known(), [place for place, _ in wrong])
     problems += [(document.place(place), text) for place, text in refused]
     if problems:
         raise SettingsError(problems)
-    return Loaded(settings, tuple(warnings(values, document)), tuple(notes(document)))
+    return Loaded(settings, tuple(warnings(understood, document)), tuple(notes(document)))
 
 
 def early_gates(environ: Mapping[str, str]) -> frozenset[str]:

@@ -1,8 +1,7 @@
-"""`docs/ipv6.md`, made from the support matrix: `python -m shared.settings.page` writes it to standard output."""
+"""`docs/ipv6.md`, made from the support matrix."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from shared.settings.matrix import GATES, MATRIX, Row
@@ -10,7 +9,7 @@ from shared.settings.matrix import GATES, MATRIX, Row
 _INTRODUCTION = """\
 # IPv6
 
-<!-- Made from shared/settings/matrix.py by `python -m shared.settings.page`; a test keeps the two equal. -->
+<!-- Made from shared/settings/matrix.py by `python -m shared.settings.generate`; a test keeps the two equal. -->
 
 VIPs and servers are two questions. `NetworkSettings.vipNetworkList[0].cidr` and `.v6cidr` give the families of every
 VIP; `AKOSettings.ipFamily` gives the family of pool servers, node addresses and static routes. Any combination works: a
@@ -85,7 +84,3 @@ def _rules(gate: str) -> Iterator[str]:
 def _messages() -> Iterator[str]:
     for row in MATRIX:
         yield f"- {row.message('…')}\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -1,0 +1,25 @@
+"""`python -m shared.settings.generate`: writes every file that is made from the settings' schemas and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from shared.settings.jsonschema import json_schema
+from shared.settings.page import page
+from shared.settings.reference import configuration, example
+
+GENERATED: Mapping[str, Callable[[], str]] = {
+    "docs/ipv6.md": page,
+    "docs/configuration.md": configuration,
+    "docs/values.schema.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
+    "examples/values.yaml": example,
+}
+"""Path below the project's root → its content."""
+
+
+if __name__ == "__main__":
+    for name, made in GENERATED.items():
+        (Path(__file__).parents[2] / name).write_text(made())
+        print(name)

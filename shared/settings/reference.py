@@ -1,0 +1,162 @@
+"""`docs/configuration.md` and `examples/values.yaml`, made from the schemas, the meanings and the support matrix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from marshmallow import fields
+
+from shared.settings.fields import Anything, Choice, Cidr, Flag, Host, Key, Number, Rows, Url, Use, VipCidr
+from shared.settings.flat import flat_keys
+from shared.settings.jsonschema import default_of, description, words_of
+from shared.settings.matrix import MATRIX
+from shared.settings.meanings import MEANINGS
+from shared.settings.schema import SCHEMA, Part, Section, keys
+
+_INTRODUCTION = """\
+# Configuration
+
+<!-- Made from shared/settings by `python -m shared.settings.generate`; a test keeps the two equal. -->
+
+One `values.yaml`, with AKO's keys and a section `pipeline` of our own. [examples/values.yaml](../examples/values.yaml)
+has them all with their defaults; [values.schema.json](values.schema.json) is for editors. The later source wins:
+defaults, the file, AKO's ConfigMap `avi-k8s-config` (with `--configmap`), environment variables. Booleans and numbers
+may be written as text, as helm does. Every mistake is reported at once, by `ako validate` and by each process, which
+then waits until it is mended. A key that nobody knows is refused.
+
+A key that is *not served* is accepted at its default; any other value is named in a warning, or refused where other
+objects would be built than asked for. Credentials may also come from files that are followed while they change: each of
+CTRL_USERNAME, CTRL_PASSWORD, CTRL_AUTHTOKEN and CTRL_CA_DATA can be given as `<name>_FILE`.
+"""
+
+_EXAMPLE_HEAD = """\
+# Every setting with its default, but for the three that must be edited: clusterName, vipNetworkList, controllerHost.
+# Made by `python -m shared.settings.generate`; `ako validate FILE` says what a file will do. See docs/configuration.md.
+# yaml-language-server: $schema=../docs/values.schema.json
+"""
+
+_EDIT: dict[str, str] = {
+    "AKOSettings.clusterName": "my-cluster",
+    "NetworkSettings.vipNetworkList": """
+    - networkName: net1
+      cidr: 10.10.0.0/16
+      v6cidr: 2001:db8:10::/64""",
+    "ControllerSettings.controllerHost": "avi.example.com",
+}
+_SHAPES: dict[type[fields.Field[Any]], str] = {
+    Flag: "true or false",
+    VipCidr: "network",
+    Cidr: "network",
+    Host: "host",
+    Url: "URL",
+    Anything: "anything",
+}
+
+
+def configuration() -> str:
+    """The whole page."""
+    lines = [_INTRODUCTION]
+    sections = [field for field in SCHEMA.fields.values() if isinstance(field, Part)]
+    for part in sections:
+        lines.append(f"\n## {part.data_key}\n\n{MEANINGS[str(part.data_key)]}\n\n")
+        lines.append("| key | type | default | meaning | other sources | refused by |\n|---|---|---|---|---|---|\n")
+        lines += _rows(part.section, (str(part.data_key),), "")
+    chart = [str(field.data_key) for field in SCHEMA.fields.values() if field.metadata["use"] is Use.CHART]
+    lines.append(
+        f"\n## Read past\n\nOnly the deployment of AKO's own container needs them: {', '.join(map(_code, chart))}.\n"
+    )
+    return "".join(lines)
+
+
+def example() -> str:
+    """The values file."""
+    lines = [_EXAMPLE_HEAD]
+    for field in SCHEMA.fields.values():
+        if isinstance(field, Part):
+            lines.append("\n")
+            lines += _example(field, str(field.data_key), 0)
+    return "".join(lines)
+
+
+def _rows(section: Section, path: tuple[str, ...], shown: str) -> Iterator[str]:
+    """A line of the table for each key; those of a nested section and of a list's rows come below it."""
+    for field in section.fields.values():
+        here = (*path, str(field.data_key))
+        name = f"{shown}.{field.data_key}" if shown else str(field.data_key)
+        if isinstance(field, Part):
+            yield from _rows(field.section, here, name)
+            continue
+        assert isinstance(field, Key | Rows)
+        default = default_of(field)
+        cells = [
+            _code(name),
+            _type(field),
+            "" if default is None or field.metadata["secret"] else _code(json.dumps(default)),
+            description(_dotted(here), field),
+            _sources(here, field),
+            ", ".join(_rules(here)),
+        ]
+        yield f"| {' | '.join(cells)} |\n"
+        if isinstance(field, Rows) and isinstance(field.inner, Part):
+            yield from _rows(field.inner.section, (*path, f"{field.data_key}[]"), f"{name}[]")
+
+
+def _example(part: Part, path: str, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    yield f"{indent}# {MEANINGS[path]}\n{indent}{part.data_key}:\n"
+    for field in part.section.fields.values():
+        below = f"{path}.{field.data_key}"
+        if isinstance(field, Part):
+            yield from _example(field, below, depth + 1)
+        elif field.metadata["use"] is not Use.DEPRECATED:
+            assert isinstance(field, Key | Rows)
+            yield f"{indent}  # {description(below, field)}\n"
+            yield f"{indent}  {_line(below, field)}\n"
+
+
+def _line(path: str, field: Key[Any] | Rows) -> str:
+    if path in _EDIT:
+        text = _EDIT[path]
+        return f"{field.data_key}:{text if text.startswith(chr(10)) else ' ' + text}"
+    default = default_of(field)
+    return f"# {field.data_key}:" if default is None else f"{field.data_key}: {json.dumps(default)}"
+
+
+def _type(field: Key[Any] | Rows) -> str:
+    if isinstance(field, Rows):
+        return f"list, at most {field.most}" if field.most else "list"
+    if isinstance(field, Choice):
+        return ", ".join(_code(word) for word in words_of(field) if word)
+    if isinstance(field, Number):
+        unit = f" {field.unit.partition(',')[0]}" if field.unit else ""
+        return f"{'whole number' if field.whole else 'number'} from {field.low:g} to {field.high:g}{unit}"
+    return _SHAPES.get(type(field), "text")
+
+
+_FLAT = {path: name for name, (path, _) in flat_keys(keys(SCHEMA)).items()}
+
+
+def _sources(path: tuple[str, ...], field: Key[Any] | Rows) -> str:
+    parts = [_code(field.metadata["env"])] if field.metadata["env"] else []
+    if path in _FLAT:
+        parts.append(f"ConfigMap {_code(_FLAT[path])}")
+    return ", ".join(parts)
+
+
+def _rules(path: tuple[str, ...]) -> Iterator[str]:
+    """The rules of the support matrix that read the key, or the list that it is in."""
+    plain = tuple(part.removesuffix("[]") for part in path)
+    families = path[-1] in {"cidr", "networkName", "networkUUID"}
+    for row in dict.fromkeys(row.id for row in MATRIX if any(plain[: len(read)] == read for read in row.reads)):
+        if not families:
+            yield row
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return ".".join(path)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
