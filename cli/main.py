@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cli import dev, services, validate
+from cli import dev, preflight, services, validate
 from cli.logs import LEVELS
 from shared.errors import AkoError, SettingsError
 
@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_flower(commands)
     _add_dev(commands)
     _add_validate(commands)
+    _add_preflight(commands)
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(run=_version)
     return parser
@@ -116,6 +117,21 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--from-configmap", action="store_true", help="FILE is AKO's ConfigMap avi-k8s-config as YAML")
     parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
     parser.set_defaults(run=validate.run)
+
+
+def _add_preflight(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "preflight",
+        help="look at controller, cluster and Redis before anything is started",
+        description="Logs in and looks at everything that the settings name; writes nothing. Exit code 0: nothing "
+        "failed; 1: something did.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config, the pod's account")
+    parser.add_argument("--context", help="context of the kubeconfig (default: the current one)")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
+    parser.set_defaults(run=preflight.run)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -89,6 +89,9 @@ BUILT_IN = (
     Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", generation=True),
     Resource(_NET, "v1", "Ingress", "ingresses", short=("ing",), status=True, generation=True),
     Resource(_NET, "v1", "IngressClass", "ingressclasses", namespaced=False, generation=True),
+    Resource(
+        "apps", "v1", "StatefulSet", "statefulsets", short=("sts",), categories=("all",), status=True, generation=True
+    ),
     Resource("coordination.k8s.io", "v1", "Lease", "leases", unconditional=False),
     Resource(
         _APIEXT,
