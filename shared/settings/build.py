@@ -15,7 +15,7 @@ from shared.errors import SettingsError
 from shared.settings.fields import Key, Rows, Use, found
 from shared.settings.matrix import GATES
 from shared.settings.model import ControllerSettings, NodeNetwork, PipelineSettings, Settings, VipNetwork
-from shared.settings.schema import SCHEMA, FeatureGates, Part, Section
+from shared.settings.schema import SCHEMA, AviCredentials, FeatureGates, Part, Section
 from shared.settings.sources import Document
 
 Path_ = tuple[Any, ...]
@@ -138,7 +138,10 @@ def _problems(errors: Any, field: Section | fields.Field[Any] | None, path: Path
     below = {part.data_key: part for part in section.fields.values()} if isinstance(section, Section) else {}
     for key in _ordered(errors, below):
         if isinstance(section, Section) and errors[key] == [section.error_messages["unknown"]]:
-            yield (*path, key), _unknown(key, below)
+            if isinstance(section, AviCredentials):  # where a forgotten blank or colon makes a key of a password
+                yield path, f"holds a key that is not known, nor repeated here; write {', '.join(map(str, below))}"
+            else:
+                yield (*path, key), _unknown(key, below)
         elif key == "_schema":
             yield from _problems(errors[key], None, path)
         else:

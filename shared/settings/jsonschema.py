@@ -7,13 +7,12 @@ required here, since each may come from the environment. Draft 7 is what helm an
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import fields, missing
 
-from shared.settings.fields import Anything, Choice, Flag, Key, Number, Rows, Text, Use
+from shared.settings.fields import Anything, Choice, Flag, Key, Number, Rows, Text, Url, Use
 from shared.settings.meanings import MEANINGS
 from shared.settings.schema import SCHEMA, Part, Section
 
@@ -23,6 +22,7 @@ _NOTES = {
     Use.DEPRECATED: " Deprecated, without effect.",
     Use.CHART: " Read past.",
 }
+_MOVED = "L4Settings.defaultDomain"  # obeyed still, with a warning
 _NUMBER_TEXT = r"^\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*$"
 
 
@@ -72,49 +72,65 @@ def _nullable(schema: dict[str, Any], field: fields.Field[Any]) -> dict[str, Any
         return schema
     if "anyOf" in schema:
         return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
-    return {**schema, "type": [schema["type"], "null"]}
+    kinds = schema["type"]
+    return {**schema, "type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]}
 
 
 def _field(field: fields.Field[Any], path: str) -> dict[str, Any]:
     if isinstance(field, Part):
         return _section(field.section, path)
     schema = _value(field, path)
-    if isinstance(field, Key | Rows) and (default := default_of(field)) is not None and not field.metadata["secret"]:
-        schema["default"] = default.value if isinstance(default, enum.Enum) else default
-    if field.metadata["use"] is Use.DEPRECATED:
+    if isinstance(field, Key | Rows) and (default := default_of(field)) is not None:
+        schema["default"] = default
+    if field.metadata["use"] is Use.DEPRECATED or path == _MOVED:
         schema["deprecated"] = True
     return schema
 
 
 def _value(field: fields.Field[Any], path: str) -> dict[str, Any]:
+    """What may stand there. A pattern holds for texts only and bounds for numbers only, whatever else is allowed."""
     if isinstance(field, Rows):
-        row = _field(field.inner, f"{path}[]")
-        row.pop("default", None)
-        rows: dict[str, Any] = {
-            "type": "array",
-            "items": _nullable(row, field.inner) if field.inner.allow_none else row,
-        }
-        return (
-            rows
-            | ({"minItems": field.fewest} if field.fewest else {})
-            | ({"maxItems": field.most} if field.most else {})
-        )
+        return _rows(field, path)
     if isinstance(field, Flag):
-        return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _any_case("true", "false")}]}
+        return {"type": ["boolean", "string"], "pattern": _any_case("true", "false")}
     if isinstance(field, Number):
         kind = "integer" if field.whole else "number"
-        bounds = {"minimum": field.low, "maximum": field.high}
-        return {"anyOf": [{"type": kind, **bounds}, {"type": "string", "pattern": _NUMBER_TEXT}]}
+        return {"type": [kind, "string"], "minimum": field.low, "maximum": field.high, "pattern": _NUMBER_TEXT}
     if isinstance(field, Choice):
+        # The words alone are what an editor offers; the pattern also takes blanks around them.
         shown = [word for word in words_of(field) if word]
         pattern = _any_case(*field.words) if field.fold else rf"^\s*({'|'.join(field.words)})\s*$"
         return {"anyOf": [{"enum": shown}, {"type": "string", "pattern": pattern}]}
+    if isinstance(field, Anything):
+        return {}
+    return {"type": "string", **_pattern(field)}
+
+
+def _pattern(field: fields.Field[Any]) -> dict[str, Any]:
+    """The pattern of a text, if it has one; that of a PEM text spans lines, for which the languages differ."""
+    if isinstance(field, Url):
+        return {"pattern": rf"^\s*($|({_letters('rediss')}?|{_letters('unix')})://)"}
     if isinstance(field, Text) and field.pattern and not field.metadata["secret"]:
-        return {"type": "string", "pattern": rf"^\s*({field.pattern.pattern})?\s*$"}
-    return {} if isinstance(field, Anything) else {"type": "string"}
+        return {"pattern": rf"^\s*({field.pattern.pattern})?\s*$"}
+    return {}
+
+
+def _rows(field: Rows, path: str) -> dict[str, Any]:
+    row = _field(field.inner, f"{path}[]")
+    row.pop("default", None)
+    rows: dict[str, Any] = {"type": "array", "items": _nullable(row, field.inner) if field.inner.allow_none else row}
+    if field.fewest:
+        rows["minItems"] = field.fewest
+    if field.most:
+        rows["maxItems"] = field.most
+    return rows
 
 
 def _any_case(*words: str) -> str:
-    """A pattern for these words in whatever case; JSON Schema has no flag for that."""
-    spelt = ("".join(f"[{c.upper()}{c.lower()}]" if c.isalpha() else c for c in word) for word in words)
-    return rf"^\s*({'|'.join(spelt)})\s*$"
+    """A pattern for these words in whatever case."""
+    return rf"^\s*({'|'.join(map(_letters, words))})\s*$"
+
+
+def _letters(word: str) -> str:
+    """A pattern's way of writing a word in whatever case; JSON Schema has no flag for that."""
+    return "".join(f"[{c.upper()}{c.lower()}]" if c.isalpha() else c for c in word)

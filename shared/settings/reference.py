@@ -26,10 +26,22 @@ defaults, the file, AKO's ConfigMap `avi-k8s-config` (with `--configmap`), envir
 may be written as text, as helm does. Every mistake is reported at once, by `ako validate` and by each process, which
 then waits until it is mended. A key that nobody knows is refused.
 
-A key that is *not served* is accepted at its default; any other value is named in a warning, or refused where other
-objects would be built than asked for. Credentials may also come from files that are followed while they change: each of
-CTRL_USERNAME, CTRL_PASSWORD, CTRL_AUTHTOKEN and CTRL_CA_DATA can be given as `<name>_FILE`.
+The last column names what refuses a value of the right type: rules of the support matrix ([ipv6.md](ipv6.md)), or that
+the key is not served yet. Such a key is accepted at its default; any other value is named in a warning, or refused
+where other objects would be built than asked for. Credentials may also come from files that are followed while they
+change: each of CTRL_USERNAME, CTRL_PASSWORD, CTRL_AUTHTOKEN and CTRL_CA_DATA can be given as `<name>_FILE`.
 """
+
+_TABLE = """\
+| key | type | default | meaning | variable | ConfigMap key | refused by |
+|---|---|---|---|---|---|---|
+"""
+
+_REFUSED = {
+    Use.PENDING: "not served yet: a warning unless it is the default",
+    Use.DECISIVE: "not served yet: everything but the default",
+    Use.DEPRECATED: "deprecated: a warning",
+}
 
 _EXAMPLE_HEAD = """\
 # Every setting with its default, but for the three that must be edited: clusterName, vipNetworkList, controllerHost.
@@ -38,12 +50,15 @@ _EXAMPLE_HEAD = """\
 """
 
 _EDIT: dict[str, str] = {
-    "AKOSettings.clusterName": "my-cluster",
+    "AKOSettings.clusterName": " my-cluster",
     "NetworkSettings.vipNetworkList": """
-    - networkName: net1
-      cidr: 10.10.0.0/16
-      v6cidr: 2001:db8:10::/64""",
-    "ControllerSettings.controllerHost": "avi.example.com",
+    - networkName: net1 # the network's name on the controller; networkUUID: where that is not unique or not known
+      cidr: 10.10.0.0/16 # leave it out for IPv6 VIPs alone
+      v6cidr: 2001:db8:10::/64 # leave it out for IPv4 VIPs alone""",
+    "NetworkSettings.nodeNetworkList": """ []
+  #  - networkName: node-net # or networkUUID
+  #    cidrs: [10.50.0.0/24, "2001:db8:50::/64"] # networks of either family that the nodes have addresses in""",
+    "ControllerSettings.controllerHost": " avi.example.com",
 }
 _SHAPES: dict[type[fields.Field[Any]], str] = {
     Flag: "true or false",
@@ -61,7 +76,7 @@ def configuration() -> str:
     sections = [field for field in SCHEMA.fields.values() if isinstance(field, Part)]
     for part in sections:
         lines.append(f"\n## {part.data_key}\n\n{MEANINGS[str(part.data_key)]}\n\n")
-        lines.append("| key | type | default | meaning | other sources | refused by |\n|---|---|---|---|---|---|\n")
+        lines.append(_TABLE)
         lines += _rows(part.section, (str(part.data_key),), "")
     chart = [str(field.data_key) for field in SCHEMA.fields.values() if field.metadata["use"] is Use.CHART]
     lines.append(
@@ -93,10 +108,11 @@ def _rows(section: Section, path: tuple[str, ...], shown: str) -> Iterator[str]:
         cells = [
             _code(name),
             _type(field),
-            "" if default is None or field.metadata["secret"] else _code(json.dumps(default)),
-            description(_dotted(here), field),
-            _sources(here, field),
-            ", ".join(_rules(here)),
+            "" if default is None else _code(json.dumps(default)),
+            MEANINGS[".".join(here)],
+            _code(field.metadata["env"]) if field.metadata["env"] else "",
+            _code(_FLAT[here]) if here in _FLAT else "",
+            _refused(here, field),
         ]
         yield f"| {' | '.join(cells)} |\n"
         if isinstance(field, Rows) and isinstance(field.inner, Part):
@@ -118,8 +134,7 @@ def _example(part: Part, path: str, depth: int) -> Iterator[str]:
 
 def _line(path: str, field: Key[Any] | Rows) -> str:
     if path in _EDIT:
-        text = _EDIT[path]
-        return f"{field.data_key}:{text if text.startswith(chr(10)) else ' ' + text}"
+        return f"{field.data_key}:{_EDIT[path]}"
     default = default_of(field)
     return f"# {field.data_key}:" if default is None else f"{field.data_key}: {json.dumps(default)}"
 
@@ -138,24 +153,15 @@ def _type(field: Key[Any] | Rows) -> str:
 _FLAT = {path: name for name, (path, _) in flat_keys(keys(SCHEMA)).items()}
 
 
-def _sources(path: tuple[str, ...], field: Key[Any] | Rows) -> str:
-    parts = [_code(field.metadata["env"])] if field.metadata["env"] else []
-    if path in _FLAT:
-        parts.append(f"ConfigMap {_code(_FLAT[path])}")
-    return ", ".join(parts)
+def _refused(path: tuple[str, ...], field: Key[Any] | Rows) -> str:
+    """What refuses a value of the right type: the rules of the support matrix that read it, and what is not served.
 
-
-def _rules(path: tuple[str, ...]) -> Iterator[str]:
-    """The rules of the support matrix that read the key, or the list that it is in."""
+    Of a VIP network the rules look at `v6cidr` only.
+    """
     plain = tuple(part.removesuffix("[]") for part in path)
-    families = path[-1] in {"cidr", "networkName", "networkUUID"}
-    for row in dict.fromkeys(row.id for row in MATRIX if any(plain[: len(read)] == read for read in row.reads)):
-        if not families:
-            yield row
-
-
-def _dotted(path: tuple[str, ...]) -> str:
-    return ".".join(path)
+    rules = dict.fromkeys(row.id for row in MATRIX if any(plain[: len(read)] == read for read in row.reads))
+    named = ", ".join(rules) if plain == path or path[-1] == "v6cidr" else ""
+    return "; ".join(filter(None, [named, _REFUSED.get(field.metadata["use"], "")]))
 
 
 def _code(text: str) -> str:

@@ -179,6 +179,9 @@ def dotted(path: tuple[Any, ...], *, start: bool) -> str:
 
 
 def _plain(key: Any) -> str:
-    """A key as the file has it when it is a plain word, else quoted and cut."""
+    """A key as the file has it when it is a plain word, else quoted and cut.
+
+    It ends at its first colon at the latest: `{password:abc}` has a key with the password in it.
+    """
     text = str(key) if isinstance(key, str | bool | float) or key is None else type(key).__name__
-    return text if re.fullmatch(r"[\w/-]{1,60}", text) else repr(text[:60])
+    return text if re.fullmatch(r"[\w/-]{1,60}", text) else repr(text.partition(":")[0][:60])

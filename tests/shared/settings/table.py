@@ -7,6 +7,7 @@ difference before you keep it.
 from __future__ import annotations
 
 import copy
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -349,7 +350,30 @@ def sources() -> Iterator[Line]:
         yield Line(f"ConfigMap: {name}", good, configmap=data)
 
 
-TABLE: tuple[Line, ...] = (*wrong_types(), *addresses(), *matrix(), *others(), *sources())
+def inner_types() -> Iterator[Line]:
+    """Wrong types below a key: items of lists and nested sections."""
+    for path, value in [
+        (("AKOSettings", "namespaceSelector"), [1]), (("AKOSettings", "namespaceSelector"), "a: b"),
+        (("NetworkSettings", "bgpPeerLabels"), [7]), (("NetworkSettings", "bgpPeerLabels"), [None]),
+        (("AKOSettings", "blockedNamespaceList"), [{"a": 1}]), (("NetworkSettings", "nodeNetworkList"), [[1]]),
+        (("NetworkSettings", "vipNetworkList"), ["net1"]),
+    ]:  # fmt: skip
+        yield Line(f"{'.'.join(path)}, wrong type {value!r}", False, at(path, value))
+    yield Line("cidrs, wrong type {'a': 1}", False, nodes({"a": 1}))
+
+
+TABLE: tuple[Line, ...] = (*wrong_types(), *addresses(), *matrix(), *others(), *sources(), *inner_types())
+
+
+def file_of_ako() -> dict[str, Any]:
+    """AKO's published values file: every key with its default, and no value for the keys that a site must write."""
+    values: dict[str, Any] = {}
+    for row in Path(__file__).with_name("values-keys.md").read_text().splitlines():
+        key, default, kind = [part.strip() for part in row.split("|")[1:4]] if row.startswith("|") else ("", "", "")
+        if kind in {"setting", "chart"}:
+            value = "name" if default.startswith("`(") else json.loads(default.strip("`"))
+            values = over(values, at(tuple(key.split(".")), value))
+    return values
 
 
 def golden() -> dict[str, list[str]]:

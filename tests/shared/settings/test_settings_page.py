@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,10 @@ def test_the_example_holds_every_default(tmp_path: Path) -> None:
     values = yaml.safe_load(path.read_text())
     edited = {"clusterName", "vipNetworkList", "controllerHost"}
     for where, key in keys(SCHEMA):
-        if key.metadata["use"].name in {"DEPRECATED", "CHART"} or where[-1] in edited:
+        if key.metadata["use"].name in {"DEPRECATED", "CHART"}:
+            continue
+        assert re.search(rf"^ +(# )?{where[-1]}:", path.read_text(), re.MULTILINE), where
+        if where[-1] in edited:
             continue
         found: Any = values
         for part in where:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,10 +22,11 @@ import shared.addresses
 import shared.settings
 from shared.errors import SettingsError
 from shared.settings import Settings, load
+from shared.settings.fields import Anything, Rows
 from shared.settings.flat import flat_keys
 from shared.settings.matrix import GATES, MATRIX, Row
-from shared.settings.schema import SCHEMA, keys
-from tests.shared.settings.table import TABLE, Line, golden, over, said
+from shared.settings.schema import SCHEMA, Part, Section, keys
+from tests.shared.settings.table import TABLE, Line, file_of_ako, golden, inner_types, over, said, wrong_types
 
 GOLDEN = golden()
 SETTINGS = Path(shared.settings.__file__).parent
@@ -43,6 +45,29 @@ def test_table_and_messages_have_the_same_rows() -> None:
     """No message is left without its row, no two rows have one name, and there are at least 150."""
     assert [line.name for line in TABLE] == list(GOLDEN)
     assert len(GOLDEN) == len(TABLE) >= 150
+
+
+def every_path(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every place that a value can stand at, sections and items of lists included; `[0]` is an item."""
+    for field in section.fields.values():
+        here = (*path, str(field.data_key)) if field.data_key else path
+        if isinstance(field, Anything):
+            continue
+        yield here
+        if isinstance(field, Part):
+            yield from every_path(field.section, here)
+        elif isinstance(field, Rows):
+            item = (*here[:-1], f"{here[-1]}[0]")
+            yield item
+            if isinstance(field.inner, Part):
+                yield from every_path(field.inner.section, item)
+
+
+def test_every_key_is_shown_with_a_wrong_type() -> None:
+    """Each key, section and item of a list has a row of a wrong type whose one message begins with its path."""
+    shown = {GOLDEN[line.name][0].partition(": ")[0] for line in (*wrong_types(), *inner_types())}
+    missing = [place for place in map(".".join, every_path(SCHEMA)) if place not in shown]
+    assert missing == []
 
 
 def test_every_message_is_one_line_with_a_place() -> None:
@@ -129,14 +154,7 @@ def _raises() -> list[tuple[str, set[tuple[str, int]]]]:
 
 def test_ako_s_own_file_loads_without_a_warning(tmp_path: Path) -> None:
     """A file with every key and default of AKO's published chart loads with the one deliberate note, no warning."""
-    values: dict[str, Any] = {}
-    for row in Path(__file__).with_name("values-keys.md").read_text().splitlines():
-        key, default, kind = [part.strip() for part in row.split("|")[1:4]] if row.startswith("|") else ("", "", "")
-        if kind in {"setting", "chart"}:
-            nested: Any = "name" if default.startswith("`(") else json.loads(default.strip("`"))
-            for name in reversed(key.split(".")):
-                nested = {name: nested}
-            values = over(values, nested)
+    values = file_of_ako()
     required = {
         "ControllerSettings": {"controllerHost": "10.1.1.5"},
         "NetworkSettings": {"vipNetworkList": [{"networkName": "net1"}]},
