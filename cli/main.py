@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cli import dev, preflight, services, validate
+from cli import conformance, dev, orphans, preflight, services, validate
 from cli.logs import LEVELS
 from shared.errors import AkoError, SettingsError
 
@@ -29,6 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_dev(commands)
     _add_validate(commands)
     _add_preflight(commands)
+    _add_orphans(commands)
+    _add_conformance(commands)
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(run=_version)
     return parser
@@ -127,11 +129,39 @@ def _add_preflight(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "failed; 1: something did.",
         allow_abbrev=False,
     )
+    _add_look(parser)
+    parser.set_defaults(run=preflight.run)
+
+
+def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "orphans",
+        help="list what of this cluster stands on the controller and nobody looks after",
+        description="Writes nothing. Exit code 0: no orphan; 3: there are some; 1: it could not be told.",
+        allow_abbrev=False,
+    )
+    _add_look(parser)
+    parser.set_defaults(run=orphans.run)
+
+
+def _add_conformance(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "conformance",
+        help="try on a controller what our guarantees rest on",
+        description="Creates objects of its own on the controller, tries on them what our guarantees rest on, and "
+        "takes them away again. Exit code 1: something does not hold, or could not be taken away.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
+    parser.add_argument("--yes", action="store_true", help="yes, create and remove objects on that controller")
+    parser.set_defaults(run=conformance.run)
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config, the pod's account")
     parser.add_argument("--context", help="context of the kubeconfig (default: the current one)")
     parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
-    parser.set_defaults(run=preflight.run)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

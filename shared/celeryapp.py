@@ -31,7 +31,7 @@ def make_app(settings: Settings) -> Celery:
         "visibility_timeout": VISIBILITY_SECONDS,
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
-        "socket_timeout": 5.0,
+        "socket_timeout": 4.0,
         "socket_connect_timeout": 3.0,
         "socket_keepalive": True,
         # Opening a connection to publish is tried twice, not for ever.

@@ -28,6 +28,7 @@
     └── StateError               Redis
         ├── StateUnavailable     no answer from Redis
         ├── ClaimLost            the claim, its incarnation or the Redis run is no longer ours
+        ├── KeyHeld              a census keeps the key from writing until another one agrees
         └── StaleEpoch           another watcher has taken over
 
 Messages say what was wrong and where; `expected` and `action` say what would have been right and what to do next.
@@ -177,6 +178,10 @@ class StateUnavailable(StateError):
 
 class ClaimLost(StateError):
     """The claim, its incarnation or the Redis run is no longer ours: stop writing at once."""
+
+
+class KeyHeld(StateError):
+    """A census found that too much would be taken away: this key writes nothing until another one agrees."""
 
 
 class StaleEpoch(StateError):

@@ -28,7 +28,14 @@ def test_the_configuration_is_what_the_design_lists() -> None:
     places = (transport, conf.result_backend_transport_options, {"visibility_timeout": conf.visibility_timeout})
     assert [place["visibility_timeout"] for place in places] == [120, 120, 120]
     assert (transport["unacked_restore_interval"], transport["unacked_restore_throttle"]) == (1, 1)
-    assert transport["socket_timeout"] == 5.0
+    assert transport["socket_timeout"] == 4.0
+    assert transport["socket_connect_timeout"] == 3.0
+    assert transport["socket_keepalive"] is True
+    assert (transport["max_retries"], transport["interval_max"]) == (1, 0.2)
+    assert conf.broker_connection_timeout == 3.0
+    assert conf.event_serializer == "json"
+    assert conf.result_backend is None
+    assert conf.task_default_queue == "work"
     assert conf.task_publish_retry is False
     assert conf.broker_connection_max_retries is None
 

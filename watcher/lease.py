@@ -1,4 +1,4 @@
-"""Who leads, when several watchers run: a Kubernetes Lease, renewed every 5 s and free after 15 s without renewal.
+"""Who leads, when several watchers run: a Kubernetes Lease, renewed every 4 s and free after 12 s without renewal.
 
 A lease alone cannot keep two processes from writing at once (one may be stopped for a minute and not know it); what
 does is the epoch in Redis. The lease only decides who *begins* an epoch. So a leader that cannot reach the API server
@@ -49,8 +49,8 @@ class Lease:
         holder: str,
         *,
         name: str = NAME,
-        duration: float = 15.0,
-        every: float = 5.0,
+        duration: float = 12.0,
+        every: float = 4.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.holder = holder

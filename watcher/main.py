@@ -151,7 +151,7 @@ class Watcher:
         self._begin_after = self._clock() + LOOK_EVERY
         settings = self._settings
         kinds = self._given_kinds or kinds_for(settings)
-        epoch = self._mirror.begin(settings.digest())
+        epoch = self._mirror.begin(settings.digest(), allow_mass_delete=self._timing.allow_mass_delete)
         log.info("epoch %d on incarnation %s begins", epoch.number, epoch.incarnation)
         session = Session(
             self._mirror, epoch, self._publish, [kind.name for kind in kinds], wake=self._wake, clock=self._clock
@@ -182,7 +182,7 @@ class Watcher:
         if self._session is None:
             return False
         now = self._clock()
-        return all(_follows(reflector, now) for reflector in self._reflectors if not reflector.kind.optional)
+        return all(_follows(reflector, now) for reflector in self._reflectors if _counts(reflector))
 
     def status(self) -> dict[str, Any]:
         """What the watcher is doing, JSON-able. Per kind: phase, seconds since something was last heard (`age`, None
@@ -212,8 +212,13 @@ class Watcher:
         return [
             f"{each.kind.name} is not followed: {each.state.error or 'the first list is under way'}"
             for each in self._reflectors
-            if not each.kind.optional and not _follows(each, now)
+            if _counts(each) and not _follows(each, now)
         ]
+
+
+def _counts(reflector: Reflector) -> bool:
+    """Whether readiness depends on the kind: an optional one counts when it was served and is not any more."""
+    return not reflector.kind.optional or reflector.state.phase == "lost"
 
 
 def _follows(reflector: Reflector, now: float) -> bool:

@@ -3,7 +3,8 @@
 What makes it safe to believe:
 
 - A list is complete or it is nothing. What it lacks is deleted last, and only when the list was read to its end; when
-  it lacks suspiciously much (see `mass`), the deletion is held until a second complete list a minute later agrees.
+  it lacks suspiciously much (see `shared.guard`), the deletion is held until a second complete list a minute later
+  agrees.
 - A watch resumes only from a list's or a bookmark's resourceVersion. The events since then come again after a broken
   connection; the ones already applied are known by their resourceVersion and skipped, so nothing is replayed.
 - 410 means list again. 401, 403, 404, 429, 5xx, silence and a Redis that does not answer mean wait and try again, with
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import KubeBusy, KubeError, KubeGone, KubeNotFound, KubeUnreachable, StaleEpoch, StateUnavailable
+from shared.guard import CONFIRM_AFTER, mass
 from shared.kinds import Kind, Projection
 from shared.kube import KubeClient
 from shared.kube.stream import SILENCE
@@ -60,15 +62,10 @@ class Timing:
     """What an installation or a test may want otherwise; seconds."""
 
     absent_retry: float = 30.0
-    confirm_after: float = 60.0
+    confirm_after: float = CONFIRM_AFTER
     silence: float = SILENCE
     page: int = 500
     allow_mass_delete: bool = False
-
-
-def mass(missing: int, known: int) -> bool:
-    """True when a list lacks so much of what was known that it needs a second one to be believed."""
-    return (missing > 5 and missing > 0.2 * known) or (known >= 3 and missing == known)
 
 
 def backoff(failures: int, draw: Callable[[], float]) -> float:

@@ -15,7 +15,7 @@ import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_shutdown
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
 from shared.celeryapp import TASK, publish
 from shared.errors import SettingsError, StateUnavailable
@@ -25,6 +25,8 @@ from workers.assembly import Worker, build
 from workers.keeper import Publish
 
 log = logging.getLogger(__name__)
+
+LEAVE_SECONDS = 8.0  # how long runs may go on after SIGTERM before their claims are handed back
 
 
 class Process:
@@ -58,6 +60,12 @@ class Process:
             return False  # the keys stay marked, and the next tick of a usable worker wakes one for them
         worker.reconciler.work.woken(wake)
         return worker.reconciler.run(keys)
+
+    def leave(self) -> None:
+        """Begins to end: claims nothing more and hands back what is not finished in time. Returns at once."""
+        worker = self._worker
+        if worker is not None:
+            threading.Thread(target=worker.keeper.leave, args=(LEAVE_SECONDS,), name="leaving", daemon=True).start()
 
     def stop(self) -> None:
         """Gives up the parts; the process is about to end."""
@@ -117,6 +125,7 @@ def hang_in(app: Celery, process: Process, follower: Follower) -> None:
 
     worker_init.connect(start, weak=False)
     worker_shutdown.connect(stop, weak=False)
+    worker_shutting_down.connect(lambda **_: process.leave(), weak=False)
 
     @app.task(name=TASK)
     def reconcile(keys: list[str], cause: str = "", wake: str = "") -> None:

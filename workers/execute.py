@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from shared.avi.client import AviClient
 from shared.errors import (
@@ -34,8 +34,6 @@ from workers import owned
 from workers.model.owners import is_ours
 from workers.model.types import AviObject, SecretRef, object_id, split_object_id
 from workers.plan import ChangeVip, Create, Delete, Operation, Update
-
-LATE_EFFECT_SECONDS = 60.0
 
 # The two PEM texts of a certificate, read from Kubernetes when it is written and kept nowhere.
 ReadSecret = Callable[[SecretRef], tuple[str, str]]
@@ -122,8 +120,9 @@ class Executor:
     def settle(self, claim: Claim, entry: LedgerEntry, *, wanted: bool) -> tuple[LedgerEntry | None, float]:
         """Reads an uncertain object by name: what is there, and in how many seconds to look once more (0: settled).
 
-        A POST or DELETE whose answer was lost may still take effect: until 60 s after the intent, an unwanted object
-        is not believed absent and a wanted one not believed present for good.
+        A call whose answer was lost may still take effect: until an answer would have been given up (`readTimeout`
+        after the intent), an unwanted object is not believed absent, a wanted one not believed present for good, and
+        what a lost PUT changes not believed to stay. Others may use the object all the same: it is there.
         """
         type_, tenant, name = split_object_id(entry.id)
         found = self.avi.find(type_, name, tenant=tenant)
@@ -131,9 +130,12 @@ class Executor:
         known = None if found is None or not is_ours(type_, found, self.settings) else entry_of(type_, tenant, found)
         late_post = entry.intent == "create" and known is None and not wanted
         late_delete = entry.intent == "delete" and known is not None and wanted
-        if late_post or late_delete:
-            left = LATE_EFFECT_SECONDS - (self.ledger.now() - entry.at) / MILLION
+        late_put = entry.intent == "update" and known is not None
+        if late_post or late_delete or late_put:
+            left = self.settings.pipeline.read_timeout - (self.ledger.now() - entry.at) / MILLION
             if left > 0:
+                if known is not None:
+                    self.ledger.step(claim, record=(entry.id, replace(known, intent=entry.intent, at=entry.at)))
                 return known, left
         self.ledger.step(claim, record=(entry.id, known))
         return known, 0.0
@@ -183,19 +185,20 @@ class Executor:
         execution.errors[id_] = error
         match error:
             case AviStale() | AviNotFound() if isinstance(operation, Update):
-                self.ledger.doubt(f"{id_} changed behind our back", [id_])
+                how: Literal["gone", "changed"] = "gone" if isinstance(error, AviNotFound) else "changed"
+                self.ledger.doubt(f"{id_} changed behind our back", [id_], how)
                 execution.replan = True
             case AviConflict():
                 execution.replan = True
             case AviMissingReference() if not isinstance(operation, Delete):
-                self.ledger.doubt(f"{id_} met a missing reference", _referred(operation.object))
+                self.ledger.doubt(f"{id_} met a missing reference", _referred(operation.object), "gone")
                 execution.replan = True
                 return (id_, None) if isinstance(operation, Create) else None
             case AviRefused() | AviReferenced():
                 # A refused POST had no effect: its intent is closed.
                 return (id_, None) if isinstance(operation, Create) else None
             case AviUnreachable(sent=True) if isinstance(operation, Update):
-                self.ledger.doubt(f"no answer for {id_}", [id_])
+                self.ledger.doubt(f"no answer for {id_}", [id_], "open")
                 raise error
             case _:
                 raise error

@@ -27,7 +27,7 @@ from workers.outcome import Result
 from workers.parts import merge_shared
 from workers.reconcile import Handler, ObjectRuns, row_of
 from workers.scope import expand
-from workers.snapshot import Snapshots
+from workers.snapshot import Snapshots, buckets_of
 
 SHARED_TRIES = 8
 LONGEST_ADDRESS_WAIT = 60.0
@@ -72,7 +72,7 @@ class Handlers:
     def shard(self, claim: Claim) -> Result:
         """A shared parent, its vsvip and what hangs on it."""
         tenant, _, parent = keys.split(claim.key)[1].partition("/")
-        buckets = self._buckets(parent)
+        buckets = buckets_of(parent, self.settings)
 
         def compute() -> Desired:
             snapshot, facts = self.snapshots.shard(tenant, parent, buckets, self.ledger.standing_of)
@@ -101,11 +101,6 @@ class Handlers:
         self.work.mark(found, "change", claim.cause or f"{kind} {name}", bulk=claim.bulk)
         return Result()
 
-    def _buckets(self, parent: str) -> list[int]:
-        number = int(parent.rpartition("-")[2])
-        mask = max(self.settings.shard_size.value - 1, 0)
-        return [bucket for bucket in range(8) if bucket & mask == number]
-
     def _addresses(
         self, claim: Claim, tenant: str, parent: str, desired: Desired, view: LedgerView
     ) -> tuple[bool, LedgerView]:
@@ -119,7 +114,7 @@ class Handlers:
         try:
             fresh = entry_of("vsvip", tenant, self.avi.get("vsvip", entry.uuid, tenant=tenant))
         except AviNotFound:
-            self.ledger.doubt(f"{id_} is gone", [id_])
+            self.ledger.doubt(f"{id_} is gone", [id_], "gone")
             return True, view
         self.ledger.step(claim, record=(id_, fresh))
         return self._lacks(fresh.extra), LedgerView({**view.own, id_: fresh}, view.referrers, view.others)
@@ -173,7 +168,7 @@ class Handlers:
             except AviStale:
                 if attempt == SHARED_TRIES:
                     raise
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter
+                time.sleep(random.uniform(0, min(1.0, 0.1 * 2**attempt)))  # noqa: S311 - jitter
             else:
                 return []
         return []

@@ -68,12 +68,28 @@ class Keeper:
         with self._idle:
             if abandon:
                 for claim in self._claims.values():
-                    claim.valid_until = 0.0
+                    claim.given_up = True
             self._idle.wait_for(lambda: not self._claims)
         self.stop()
 
+    def leave(self, seconds: float) -> None:
+        """Claims nothing more; what still runs after `seconds` is handed back, so that others take it at once."""
+        self.retired = True
+        if self._stop.wait(seconds):
+            return  # all runs ended in time
+        with self._lock:
+            left = list(self._claims.values())
+        try:
+            for key in self.work.release(left):
+                log.warning("%s is handed back unfinished, since this worker ends", key)
+        except StateUnavailable as error:
+            log.warning("%d keys are not handed back, their leases end: %s", len(left), error)
+
     def status(self) -> dict[str, Any]:
-        """What this worker is doing: `alive`, `ready`, `reasons`, its name, its settings' digest, the keys it holds."""
+        """What this worker is doing: `alive`, `ready`, `reasons`, its name, its settings' digest, the keys it holds.
+
+        `alone`: those of them that run alone, since they lost their lease three times.
+        """
         reasons = [self._outage] if self._outage else []
         if self._refused:
             reasons.append(self._refused)
@@ -81,6 +97,7 @@ class Keeper:
             reasons.append(_other_settings(self._odd_digest, self.work.digest))
         with self._lock:
             held = sorted(self._claims)
+            alone = sorted(key for key, claim in self._claims.items() if claim.alone)
         alive = time.monotonic() - self._round < STUCK_AFTER
         return {
             "alive": alive,
@@ -89,6 +106,7 @@ class Keeper:
             "worker": self.work.worker,
             "digest": self.work.digest,
             "held": held,
+            "alone": alone,
         }
 
     @contextlib.contextmanager
@@ -134,8 +152,9 @@ class Keeper:
             alive = [claim for claim in self._claims.values() if now - claim.progress < HUNG_AFTER]
         for claim in self.work.renew(alive):
             # A run that is being finished gives its claim back itself.
-            if not claim.finishing:
+            if not claim.finishing and not claim.given_up:
                 log.warning("the claim of %s is lost; its run writes nothing more", claim.key)
+                claim.given_up = True
 
     def _tick(self) -> None:
         tick = self.work.tick()

@@ -11,7 +11,6 @@ from shared.errors import (
     AviAuthError,
     AviBusy,
     AviNoFreeAddress,
-    AviReferenced,
     AviRefused,
     AviUnavailable,
     AviUnreachable,
@@ -57,13 +56,17 @@ def waiting_delay(waited: int) -> float:
 def of_error(error: AkoError, failures: int) -> tuple[Outcome, float]:
     """The outcome and delay that an error asks for."""
     match error:
+        case AviUnreachable(status=500, sent=True):
+            # The controller is there and stumbles over this object; a breaker for it would hold up all the others.
+            return "failed", backoff(failures)
         case AviUnreachable() | AviUnavailable() | AviAuthError():
             return "unreachable", random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         case AviBusy(retry_after=wait) | KubeBusy(retry_after=wait):
             return "failed", max(wait or 0.0, backoff(failures))
         case AviNoFreeAddress():
             return "failed", NO_ADDRESS_SECONDS
-        case AviRefused() | AviReferenced() | KubeForbidden() | KubeAuthError():
+        case AviRefused() | KubeForbidden() | KubeAuthError():
             return "failed", REFUSED_SECONDS
+        # AviReferenced too: what refers to the object may be another key's write of this moment.
         case _:
             return "failed", backoff(failures)

@@ -13,8 +13,8 @@ that carries them keeps them until a release that serves those resources owns th
 
 The ledger keeps an *extract*: the canonical form of every owned field that is not absent, and under `NAMES` the names
 of all uuids that the object refers to. It holds no secret: keys are never extracted, certificates only as digests.
-Everything here is pure. Objects should be read with `include_name`; where an answer to a write lacks the names, the
-body that was sent supplies them (`extract(..., sent=body)`).
+All is pure. Objects should be read with `include_name`; where an answer to a write lacks the names, the body that was
+sent supplies them (`extract(..., sent=body)`).
 """
 
 from __future__ import annotations
@@ -295,15 +295,16 @@ SSLKEYANDCERTIFICATE: Table = {
     "ca_certs": Keyed(Struct({"name": TEXT, "ca_ref": Ref("sslkeyandcertificate")}), by=("name",), mode=GIVEN),
 }
 
+# The register of what can be ours, each type after those it refers to; census and plans take their types from here.
 TABLES: Final[Mapping[str, Struct]] = {
-    "virtualservice": Struct(VIRTUALSERVICE),
+    "sslkeyandcertificate": Struct(SSLKEYANDCERTIFICATE),
     "vsvip": Struct(VSVIP),
     "pool": Struct(POOL),
     "poolgroup": Struct(POOLGROUP),
     "httppolicyset": Struct(HTTPPOLICYSET),
     "l4policyset": Struct(L4POLICYSET),
     "vsdatascriptset": Struct(VSDATASCRIPTSET),
-    "sslkeyandcertificate": Struct(SSLKEYANDCERTIFICATE),
+    "virtualservice": Struct(VIRTUALSERVICE),
 }
 
 
@@ -365,8 +366,7 @@ def _addresses(obj: Mapping[str, Any], v4: str, v6: str) -> dict[str, list[str]]
     found: dict[str, list[str]] = {"v4": [], "v6": []}
     for vip in obj.get("vip") or ():
         for family, name in (("v4", v4), ("v6", v6)):
-            text = (vip.get(name) or {}).get("addr")
-            if text:
+            if text := (vip.get(name) or {}).get("addr"):
                 found[family].append(address_text(text))
     return found
 

@@ -39,6 +39,13 @@ def merge_shared(actual: Mapping[str, Any], part: SharedPart, cluster: str) -> d
     return None if merged == present else {**actual, part.field: merged}
 
 
+def routes_taken(actual: Mapping[str, Any], part: SharedPart, cluster: str) -> tuple[list[str], int]:
+    """The routes of ours that our part would take away, as `prefix via hop`, and how many there are of ours."""
+    wanted = {_way(route) for route in part.entries}
+    ours = {_way(route) for route in actual.get(part.field) or () if is_ours(route, cluster)}
+    return [f"{prefix} via {hop}" for _, prefix, hop in sorted(ours - wanted)], len(ours)
+
+
 def is_ours(entry: Mapping[str, Any], cluster: str) -> bool:
     """Whether an entry bears our cluster's label."""
     return any(_is_label(label, cluster) for label in entry.get("labels") or ())

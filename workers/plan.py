@@ -36,24 +36,10 @@ from typing import Any, Final, Literal
 import orjson
 
 from workers.model.types import AviObject, Desired, ObjectId, Problem, WorkKey
-from workers.owned import differs, references
+from workers.owned import TABLES, differs, references
 
 # References first. Within a type (a child and its parent virtual service) the references themselves decide.
-_RANKS: Final[Mapping[str, int]] = {
-    type_: rank
-    for rank, type_ in enumerate(
-        (
-            "sslkeyandcertificate",
-            "vsvip",
-            "pool",
-            "poolgroup",
-            "httppolicyset",
-            "l4policyset",
-            "vsdatascriptset",
-            "virtualservice",
-        )
-    )
-}
+_RANKS: Final[Mapping[str, int]] = {type_: rank for rank, type_ in enumerate(TABLES)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@
 - A key that fails goes to `later` with a growing delay and holds up nobody; a controller that does not answer opens
   the shared breaker instead, and no key's count grows.
 - A claim that is lost ends the run without another write; whoever holds the key now starts from the ledger.
+- A key that lost three leases in a row may be what kills or hangs its workers: it runs in a process that claims nothing
+  else meanwhile, and says so before it runs.
+- A key that a census holds (see `workers.guard`) is left as it is until another census agrees or lets it go.
 """
 
 from __future__ import annotations
@@ -19,12 +22,12 @@ from typing import Any
 
 import orjson
 
-from shared.errors import AkoError, AviConflict, ClaimLost, StateUnavailable
+from shared.errors import AkoError, AviConflict, ClaimLost, KeyHeld, StateUnavailable
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, LedgerView, Work, keys
 from workers.execute import Execution, Executor
 from workers.keeper import Keeper
-from workers.model.types import Desired
+from workers.model.types import Desired, Problem
 from workers.outcome import Result, Wait, of_error, waiting_delay
 from workers.plan import Entry, Plan, View, plan
 
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 1.0
 REPLANS = 3
+# The census that lets a held key go wakes it; this is for a census that never comes.
+HELD = Result("again", 300.0)
 
 Handler = Callable[[Claim], Result]
 Report = Callable[[Claim, Result], None]
@@ -67,8 +72,10 @@ class Reconciler:
     def one(self, claim: Claim) -> None:
         """One run of one key, from the claim to the finish."""
         try:
-            result = self._guarded(claim)
-            self.report(claim, result)
+            self._say_alone(claim)
+            result = HELD if claim.held else self._guarded(claim)
+            if result is not HELD:
+                self.report(claim, result)
             self.work.finish(
                 claim,
                 result.outcome,
@@ -82,12 +89,24 @@ class Reconciler:
         except StateUnavailable as error:
             log.warning("run of %s ended without a finish, its lease will end: %s", claim.key, error.message)
 
+    def _say_alone(self, claim: Claim) -> None:
+        """Before the run, since it may be the last thing that this process does."""
+        if not claim.alone:
+            return
+        text = (
+            f"{claim.key} lost its worker or its lease {claim.lost} times in a row, so it runs alone in a worker "
+            "process until it finishes once; look at what the workers that ran it logged last"
+        )
+        self.report(claim, Result(problems=(Problem("", "", "", "RunsAlone", text),)))
+
     def _guarded(self, claim: Claim) -> Result:
         """The handler's result; any error becomes a result, so that no key can stop a worker."""
         try:
             return self.handlers[keys.split(claim.key)[0]](claim)
         except (ClaimLost, StateUnavailable):
             raise
+        except KeyHeld:
+            return HELD
         except AkoError as error:
             outcome, delay = of_error(error, claim.failures)
             if outcome == "unreachable":
@@ -118,11 +137,14 @@ class ObjectRuns:
         contact = False
         for attempt in range(REPLANS + 1):
             desired = compute()
+            view = self.ledger.view(claim.key, _outside(desired))
+            settled, recheck = self._settle(claim, desired, view)
+            if settled:
+                contact = True
+                desired = compute()  # what stands is known only now
+                view = self._view(claim, desired, settled)
             if desired.frozen:
-                view = self.ledger.view(claim.key, ())
                 return Result(problems=desired.problems), desired, view
-            view, recheck, asked = self._view(claim, desired)
-            contact = contact or asked
             made = plan(desired, _plan_view(claim.key, view))
             execution = self.executor.run(claim, made.operations)
             contact = contact or execution.contact
@@ -132,24 +154,25 @@ class ObjectRuns:
             view = self.ledger.view(claim.key, _outside(desired))
         return self._result(claim, desired, made, execution, recheck, contact), desired, view
 
-    def _view(self, claim: Claim, desired: Desired) -> tuple[LedgerView, float, bool]:
-        """The ledger as the plan may see it: uncertain entries are read first. Also: seconds until a second look."""
-        outside = _outside(desired)
-        view = self.ledger.view(claim.key, outside)
-        uncertain = [entry for entry in view.own.values() if entry.intent]
-        if not uncertain:
-            return view, 0.0, False
+    def _settle(self, claim: Claim, desired: Desired, view: LedgerView) -> tuple[dict[str, LedgerEntry | None], float]:
+        """Reads the uncertain entries of the key: what each is (None: gone), and seconds until a second look."""
         wanted = {wanted.id for wanted in desired.objects}
-        recheck = 0.0
         settled: dict[str, LedgerEntry | None] = {}
-        for entry in uncertain:
-            known, left = self.executor.settle(claim, entry, wanted=entry.id in wanted)
-            settled[entry.id] = known
-            recheck = max(recheck, left)
-        view = self.ledger.view(claim.key, outside)
+        recheck = 0.0
+        if desired.frozen:
+            return settled, recheck
+        for entry in view.own.values():
+            if entry.intent:
+                settled[entry.id], left = self.executor.settle(claim, entry, wanted=entry.id in wanted)
+                recheck = max(recheck, left)
+        return settled, recheck
+
+    def _view(self, claim: Claim, desired: Desired, settled: Mapping[str, LedgerEntry | None]) -> LedgerView:
+        """The ledger as the plan may see it; of what was just read, that counts."""
+        view = self.ledger.view(claim.key, _outside(desired))
         own = {id_: entry for id_, entry in view.own.items() if id_ not in settled}
         own.update({id_: entry for id_, entry in settled.items() if entry is not None})
-        return LedgerView(own, view.referrers, view.others), recheck, True
+        return LedgerView(own, view.referrers, view.others)
 
     def _result(
         self, claim: Claim, desired: Desired, made: Plan, execution: Execution, recheck: float, contact: bool
@@ -175,7 +198,7 @@ class ObjectRuns:
 
 def row_of(desired: Desired, view: LedgerView) -> str:
     """The stored row of a host: what its shards and statuses depend on, with what stands of it; "" for nothing."""
-    standing = {id_: entry.uuid for id_, entry in sorted(view.own.items()) if not entry.intent and _matters(id_)}
+    standing = {id_: entry.uuid for id_, entry in sorted(view.own.items()) if entry.stands and _matters(id_)}
     if desired.row is None and not standing:
         return ""
     row: dict[str, Any] = {"shards": desired.shards, "row": desired.row, "standing": standing}

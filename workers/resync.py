@@ -3,7 +3,8 @@
 It runs at a new incarnation, when the settings change, every `resync_interval` seconds and on demand; one holder at a
 time (it is a key like any other). It deletes nothing and writes nothing to the controller: what it finds is merged
 into the ledger, what it does not find becomes uncertain, and the keys that own either are marked. Deletes happen
-only in the plan of the owner. A page that fails ends the census without any conclusion.
+only in the plan of the owner, and not at once where they are many (`workers.guard`). A page that fails ends the census
+without any conclusion; until one has succeeded every worker says so and is not ready.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.avi.client import AviClient
+from shared.guard import CONFIRM_AFTER
 from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, State, Work, keys
 from workers.execute import entry_of
 from workers.facts import name_of, read_facts
+from workers.guard import Guard
 from workers.model.owners import MADE_TYPES, is_ours, owner_of
+from workers.model.types import Facts
 from workers.model.vips import VSVIP
 from workers.outcome import Result
 from workers.snapshot import Snapshots, store_facts
@@ -49,26 +53,34 @@ class Census:
         self.snapshots = snapshots
         self.avi = avi
         self.kube = kube
+        self.guard = Guard(settings, state, ledger, snapshots, avi)
 
     def run(self, claim: Claim) -> Result:
         """Reads the facts and every object of ours, then marks what has to be looked at."""
         facts = read_facts(self.avi, self.kube, self.settings)
-        if store_facts(self.state, facts):
-            log.info(
-                "controller facts: cloud %s, VRF %s, DNS domains %s", facts.cloud_type, facts.vrf, facts.dns_domains
-            )
         began = self.ledger.now()
         drifted: set[str] = set()
         count = 0
         for type_ in MADE_TYPES:
             count += self._read_type(claim, type_, drifted)
+        released, held = self.guard.look(claim, facts)
+        self._store(facts)
         drifted.update(self.ledger.close_census(claim, began, MADE_TYPES))
         log.info("census: %d objects of ours, %d keys to look at for them", count, len(drifted))
+        self.work.mark(released, "wake", "a census holds it no more", bulk=True)
         self.work.mark(sorted(drifted | self._all_keys(facts.vrf)), "need", "census", bulk=True)
         if self.settings.delete_config:
             return _deleting(count)
         interval = self.settings.pipeline.resync_interval
-        return Result("again" if interval else "done", interval, contact=True)
+        if held:
+            interval = min(interval or CONFIRM_AFTER, CONFIRM_AFTER)
+        return Result("again" if interval else "done", interval, problems=held, contact=True)
+
+    def _store(self, facts: Facts) -> None:
+        if store_facts(self.state, facts):
+            log.info(
+                "controller facts: cloud %s, VRF %s, DNS domains %s", facts.cloud_type, facts.vrf, facts.dns_domains
+            )
 
     def _read_type(self, claim: Claim, type_: str, drifted: set[str]) -> int:
         """Merges all pages of a type; returns how many objects of ours there are that a key owns."""

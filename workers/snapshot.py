@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from shared.errors import StateError
+from shared.settings.model import Settings
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.types import Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
@@ -32,6 +33,13 @@ class StatusSnapshot:
     namespaces: Objects
     classes: Objects
     facts: Facts
+
+
+def buckets_of(parent: str, settings: Settings) -> list[int]:
+    """The buckets of hosts that a shared parent serves."""
+    number = int(parent.rpartition("-")[2])
+    mask = max(settings.shard_size.value - 1, 0)
+    return [bucket for bucket in range(8) if bucket & mask == number]
 
 
 def store_facts(state: State, facts: Facts) -> bool:
@@ -65,8 +73,8 @@ class Snapshots:
         self._cache: dict[str, tuple[str, Any]] = {}
         self._lock = threading.Lock()
 
-    def host(self, fqdn: str) -> tuple[HostSnapshot, Facts]:
-        """Everything that one host depends on."""
+    def host(self, fqdn: str, facts: Facts | None = None) -> tuple[HostSnapshot, Facts]:
+        """Everything that one host depends on. `facts` take the place of those of the last census."""
         namespaces_at, classes_at, facts_at, standing, *bodies = self.state.script("host", fqdn)
         ingresses = tuple(orjson.loads(body) for body in bodies)
         services, slices, secrets = self._backends(ingresses, fqdn)
@@ -80,12 +88,20 @@ class Snapshots:
             secrets,
             frozenset(standing),
         )
-        return snapshot, self._facts(facts_at)
+        return snapshot, facts or self._facts(facts_at)
 
     def shard(
-        self, tenant: str, parent: str, buckets: Iterable[int], standing: Callable[[Sequence[str]], Collection[str]]
+        self,
+        tenant: str,
+        parent: str,
+        buckets: Iterable[int],
+        standing: Callable[[Sequence[str]], Collection[str]],
+        facts: Facts | None = None,
     ) -> tuple[ShardSnapshot, Facts]:
-        """Every Ingress with a host in one of the `buckets`; `standing` tells what stands of some owner keys."""
+        """Every Ingress with a host in one of the `buckets`; `standing` tells what stands of some owner keys.
+
+        `facts` take the place of those of the last census.
+        """
         ids: set[str] = set()
         hosts: set[str] = set()
         for bucket in buckets:
@@ -106,13 +122,13 @@ class Snapshots:
             secrets,
             standing([keys.shard_key(tenant, parent), *sorted(hosts)]),
         )
-        return snapshot, self._facts(facts_at or "")
+        return snapshot, facts or self._facts(facts_at or "")
 
-    def routes(self) -> tuple[RoutesSnapshot, Facts]:
-        """The nodes and, for calico, their address blocks."""
+    def routes(self, facts: Facts | None = None) -> tuple[RoutesSnapshot, Facts]:
+        """The nodes and, for calico, their address blocks. `facts` take the place of those of the last census."""
         nodes = tuple(self.mirror.all("Node").values())
         blocks = tuple(self.mirror.all("BlockAffinity").values())
-        return RoutesSnapshot(nodes, blocks), read_facts(self.state)
+        return RoutesSnapshot(nodes, blocks), facts or read_facts(self.state)
 
     def status(self, kind: str, id_: str) -> StatusSnapshot | None:
         """What the status of one object needs; None when the object is not there."""

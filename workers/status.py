@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from shared.errors import AviConflict, AviRefused, KubeError, KubeNotFound, SettingsError
+from shared.errors import AkoError, AviConflict, AviRefused, KubeError, KubeNotFound, SettingsError
 from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
@@ -48,7 +48,7 @@ class Reporter:
         if isinstance(result.error, SettingsError) and self.pod[1]:
             problems.append(Problem("Pod", *self.pod, "InvalidSettings", str(result.error)))
         if key == keys.RESYNC:
-            self._refused(str(result.error) if isinstance(result.error, SettingsError) else "")
+            self._refused(result.error)
         digest = _digest(problems)
         if digest == claim.problems:
             return
@@ -60,8 +60,11 @@ class Reporter:
             else:
                 self.state.client.hdel(self.state.key("problems"), key)
 
-    def _refused(self, text: str) -> None:
-        """Tells every worker, for its /readyz, what the support matrix refused at the last census, "" for nothing."""
+    def _refused(self, error: AkoError | None) -> None:
+        """Tells every worker, for its /readyz, why the last census failed: the support matrix refused, or no answer."""
+        text = "" if error is None else str(error)
+        if text and not isinstance(error, SettingsError):
+            text = f"the census failed, so nothing of it is believed: {text}"
         with bounded():
             if text:
                 self.state.client.hset(self.state.key("meta"), "refused", text)
@@ -202,7 +205,7 @@ def _vips_of(row: Mapping[str, Any], entries: Mapping[str, LedgerEntry], tenant:
     vsvip = entries.get(object_id("vsvip", tenant, parent))
     parent_vs = entries.get(object_id("virtualservice", tenant, parent))
     standing = {id_: uuid for id_, uuid in row["standing"].items() if split_object_id(id_)[1] == tenant}
-    if not standing or vsvip is None or vsvip.intent or parent_vs is None or parent_vs.intent:
+    if not standing or vsvip is None or not vsvip.stands or parent_vs is None or not parent_vs.stands:
         return None
     v4, v6 = tuple(vsvip.extra.get("v4", ())), tuple(vsvip.extra.get("v6", ()))
     for id_, uuid in standing.items():

@@ -23,6 +23,15 @@ local function note_links(links)
   end
 end
 
+-- Hosts that an object names no more: what is taken away for that is no surprise to a census.
+local function note_leaving(old, new)
+  local kept = {}
+  for _, key in ipairs(new and new.marks or {}) do kept[key] = true end
+  for _, key in ipairs(old.marks) do
+    if not kept[key] and string.sub(key, 1, 5) == 'host:' then call('SADD', LEAVING, key) end
+  end
+end
+
 local function relink(old, new)
   if old then
     for _, pair in ipairs(old.index) do call('SREM', P .. 'ix:' .. pair[1], pair[2]) end
@@ -37,7 +46,10 @@ for _, item in ipairs(batch.changed) do
   if body ~= item.body or links ~= item.links then
     changed = true
     local old = links and cjson.decode(links) or nil
-    if old then note_links(old) end
+    if old then
+      note_links(old)
+      note_leaving(old, item)
+    end
     relink(old, item)
     note_links(item)
     call('HSET', M, item.id, item.body); call('HSET', L, item.id, item.links)
@@ -53,12 +65,15 @@ for _, id in ipairs(batch.deleted) do
     changed = true
     local old = cjson.decode(links)
     note_links(old)
+    note_leaving(old, nil)
     relink(old, nil)
   end
   call('HDEL', M, id); call('HDEL', S, id); call('HDEL', L, id)
 end
 if changed then call('HINCRBY', P .. 'versions', batch.kind, 1) end
+local read_by_shards = batch.kind == 'Ingress' or batch.kind == 'Secret'
 for _, key in ipairs(touched) do
+  if read_by_shards and string.sub(key, 1, 5) == 'host:' then call('SADD', MOVED, key) end
   mark(key, 'change', batch.class, batch.cause, now)
   answer[#answer + 1] = key
 end

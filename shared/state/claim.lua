@@ -1,6 +1,7 @@
 -- ARGV: token, worker, lease in us, settings digest, key...
 -- Takes the first claimable of the named keys, else the head of `ready`. Claiming again with a token returns its claim.
--- Returns {key, incarnation, failures, waited, cause, class, digest of its known problems} or {} when there is nothing to do.
+-- Returns {} when there is nothing to do, else {key, incarnation, failures, waited, cause, class, digest of its known
+-- problems, lost leases, 1 when a census holds the key}.
 local token, worker, lease, digest = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now, inc = now_us(), incarnation()
 if not inc then return {} end
@@ -21,13 +22,16 @@ end
 
 local function about(key)
   local cause, problems = call('HGET', CAUSE, key) or '', call('HGET', P .. 'problems', key) or ''
-  return { key, inc, call('HGET', FAILURES, key) or '0', call('HGET', WAITED, key) or '0', cause, class_of(key), problems }
+  local lost, held = call('HGET', LOST, key) or '0', call('HEXISTS', HELD, key)
+  local failures, waited = call('HGET', FAILURES, key) or '0', call('HGET', WAITED, key) or '0'
+  return { key, inc, failures, waited, cause, class_of(key), problems, lost, held }
 end
 
 local function take(key)
   call('ZREM', READY['0'], key); call('ZREM', READY['1'], key); call('ZREM', LATER, key)
   call('ZADD', CLAIMS, now + lease, key)
   call('HSET', CLAIM, key, string.format('%s %s %s %d', token, inc, worker, now))
+  call('SET', P .. 'token:' .. token, key, 'PX', math.ceil(lease / 1000))
   if broken and string.sub(key, 1, 7) ~= 'change:' then
     call('HSET', META, 'probe_at', string.format('%d', now + lease))
   end
@@ -41,16 +45,63 @@ local function claimable(key)
   return due and tonumber(due) <= now
 end
 
-for i = 5, #ARGV do
-  local claim = call('HGET', CLAIM, ARGV[i])
-  if claim and string.match(claim, '^(%S+) ') == token then
-    return about(ARGV[i])
+local function holder_of(claim)
+  return string.match(claim, '^%S+ %S+ (%S+) ')
+end
+
+-- Whether this process holds no claim at all.
+local function idle()
+  for _, claim in ipairs(call('HVALS', CLAIM)) do
+    if holder_of(claim) == worker then return false end
   end
-  if claimable(ARGV[i]) and allowed(ARGV[i]) then return take(ARGV[i]) end
+  return true
+end
+
+-- A key that lost three leases may be what kills or hangs its workers, so it takes no other key down with it.
+local function solitary(key)
+  return tonumber(call('HGET', LOST, key) or '0') >= ALONE_AFTER
+end
+
+local function another_empties_itself_for(key)
+  local pairs_ = call('HGETALL', ALONE)
+  for i = 1, #pairs_, 2 do
+    if pairs_[i + 1] == key and pairs_[i] ~= worker and call('ZSCORE', P .. 'workers', pairs_[i]) then return true end
+  end
+  return false
+end
+
+-- Takes the key. For one that runs alone this process first claims nothing until its other runs have ended, so
+-- that the key's turn comes however busy the worker is: {}. Returns nil when another process does that already.
+local function try(key)
+  if not solitary(key) then return take(key) end
+  if another_empties_itself_for(key) then return nil end
+  call('HSET', ALONE, worker, key)
+  return idle() and take(key) or {}
+end
+
+local known = call('GET', P .. 'token:' .. token)
+local claim = known and call('HGET', CLAIM, known)
+if claim and string.match(claim, '^(%S+) ') == token then return about(known) end
+
+local alone = call('HGET', ALONE, worker)
+if alone then
+  local running = call('HGET', CLAIM, alone)
+  if running and holder_of(running) == worker then return {} end
+  if solitary(alone) and claimable(alone) and allowed(alone) then return idle() and take(alone) or {} end
+  call('HDEL', ALONE, worker)
+end
+for i = 5, #ARGV do
+  local taken = claimable(ARGV[i]) and allowed(ARGV[i]) and try(ARGV[i])
+  if taken then return taken end
 end
 for _, class in ipairs({ '0', '1' }) do
-  for _, key in ipairs(call('ZRANGE', READY[class], 0, 7)) do
-    if allowed(key) then return take(key) end
+  -- Eight are enough where nothing is allowed; those that others empty themselves for are passed over.
+  local last = 7
+  for _, key in ipairs(call('ZRANGE', READY[class], 0, 63)) do
+    if last < 0 then break end
+    local taken = allowed(key) and try(key)
+    if taken then return taken end
+    if not solitary(key) then last = last - 1 end
   end
 end
 return {}

@@ -12,7 +12,7 @@ if not claim or string.match(claim, '^(%S+) ') ~= token then
   return 'lost'
 end
 local started = tonumber(string.match(claim, '(%d+)$'))
-call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key); call('HDEL', LOST, key)
+call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key); call('HDEL', LOST, key); call('HDEL', WRITING, key)
 if string.sub(key, 1, 6) == 'shard:' then
   call('HSET', ENDED, key, string.format('%d %d', now, now - started))
 elseif string.sub(key, 1, 5) == 'host:' then
@@ -23,12 +23,19 @@ end
 if row ~= '-' then
   local host = string.sub(key, 6)
   local old = call('HGET', ROWS, host)
-  if (old or '') ~= row then
+  local changed = (old or '') ~= row
+  -- A shard reads the Ingresses themselves, maybe between two changes that leave the row as it was.
+  if call('SREM', MOVED, key) == 1 or changed then
     for _, text in ipairs({ old or '', row }) do
       if text ~= '' then
-        for _, shard in ipairs(cjson.decode(text).shards) do mark(shard, 'change', class_of(key), 'host ' .. host, now) end
+        for _, shard in ipairs(cjson.decode(text).shards) do
+          mark(shard, 'change', class_of(key), 'host ' .. host, now)
+          if row == '' then call('SADD', LEAVING, shard) end
+        end
       end
     end
+  end
+  if changed then
     if row == '' then call('HDEL', ROWS, host) else call('HSET', ROWS, host, row) end
     for _, member in ipairs(call('SMEMBERS', P .. 'ix:Host/' .. host)) do
       mark('status:' .. string.match(member, ' (.+)$'), 'change', class_of(key), 'host ' .. host, now)

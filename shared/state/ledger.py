@@ -1,7 +1,9 @@
 """The ledger: what we believe stands on the controller, one entry per Avi object, under the key that owns it.
 
-An entry with an open intent ("create", "delete", or "unseen" by a census) is uncertain: whoever meets it reads the
-object by name before it believes in presence or absence. An entry is written by the step that checks the claim, so
+An entry with an open intent is uncertain: its owner reads the object by name before it believes in presence or absence.
+"create" and "delete" are written before the call, so the object stands for nobody meanwhile; "update" (a PUT whose end
+nobody told) and "unseen" (by a census, or changed behind our back) take nothing away: for others it stands as before,
+until its owner has looked. An entry is written by the step that checks the claim, so
 a worker that has lost its claim can change nothing here.
 """
 
@@ -9,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
-from shared.errors import ClaimLost
+from shared.errors import ClaimLost, KeyHeld
+from shared.state import keys
 from shared.state.connection import State, bounded
 from shared.state.work import MILLION, Claim
 
@@ -30,6 +33,11 @@ class LedgerEntry:
     extra: Mapping[str, Any] = field(default_factory=dict)
     intent: str = ""
     at: int = 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether the last evidence is that the object is there: no POST or DELETE of it is open."""
+        return self.intent not in {"create", "delete"}
 
     def to_json(self) -> str:
         """The stored text. `intent` and `at` come first, adjacent: the scripts replace them by pattern."""
@@ -89,7 +97,8 @@ class Ledger:
         """Records what the last call did and permits the next one, in one script.
 
         `record`: object id and its entry (None: gone). `permit`: object id and intent ("create", "delete", "").
-        Returns "" when permitted, else the key that owns the name. Raises ClaimLost: write nothing more.
+        Returns "" when permitted, else the key that owns the name. Raises ClaimLost: write nothing more; KeyHeld:
+        write nothing now.
         """
         args: dict[str, Any] = {"key": claim.key, "token": claim.token, "incarnation": claim.incarnation}
         args["record"] = args["permit"] = False
@@ -105,11 +114,17 @@ class Ledger:
         verdict, owner = self.state.script("step", orjson.dumps(args))
         if verdict == "lost":
             raise ClaimLost("the claim is no longer ours", where=claim.key)
+        if verdict == "held":
+            raise KeyHeld("a census keeps this key from writing until another one agrees", where=claim.key)
         return str(owner)
 
-    def doubt(self, cause: str, ids: Iterable[str]) -> None:
-        """Makes the entries of `ids` uncertain and wakes the keys that own them; unknown ids are left alone."""
-        self.state.script("doubt", cause, *ids)
+    def doubt(self, cause: str, ids: Iterable[str], how: Literal["changed", "gone", "open"] = "changed") -> None:
+        """Makes the entries of `ids` uncertain and wakes the keys that own them; unknown ids are left alone.
+
+        "gone": the controller said that they are not there, so others wait for them until their owners have looked.
+        "open": a PUT was sent and not answered.
+        """
+        self.state.script("doubt", cause, how, *ids)
 
     def standing_of(self, owners: Sequence[str]) -> frozenset[str]:
         """The pools and virtual services of some owner keys that stand on the controller for certain."""
@@ -143,12 +158,25 @@ class Ledger:
         flat = [text for owner, entry in page for text in (entry.id, owner, entry.to_json())]
         return self._census("census", claim, asked, flat)
 
+    def held(self) -> dict[str, str]:
+        """The keys that a census keeps from writing, with the reasons that `hold` was given."""
+        return self.state.hash("held")
+
+    def hold(self, claim: Claim, reasons: Mapping[str, str]) -> list[str]:
+        """Keeps these keys, and no others, from writing; returns those that are held no more."""
+        flat = [text for pair in reasons.items() for text in pair]
+        answer = self.state.script("hold", claim.key, claim.token, claim.incarnation, *flat)
+        return self._answered(answer)
+
     def close_census(self, claim: Claim, began: int, types: Sequence[str]) -> list[str]:
         """Ends a census of `types`: what it did not see becomes uncertain; returns the owners of that."""
         return self._census("census_end", claim, began, types)
 
     def _census(self, script: str, claim: Claim, at: int, rest: Sequence[str]) -> list[str]:
-        answer = self.state.script(script, claim.key, claim.token, claim.incarnation, str(at), *rest)
+        return self._answered(self.state.script(script, claim.key, claim.token, claim.incarnation, str(at), *rest))
+
+    @staticmethod
+    def _answered(answer: Sequence[str]) -> list[str]:
         if answer[0] == "lost":
-            raise ClaimLost("the census lost its claim", where=claim.key)
+            raise ClaimLost("the census lost its claim", where=keys.RESYNC)
         return list(answer[1:])

@@ -6,6 +6,12 @@ local READY = { ['0'] = P .. 'ready:0', ['1'] = P .. 'ready:1' }
 local CLAIM, AGAIN, CLASS = P .. 'claim', P .. 'again', P .. 'class'
 local CAUSE, FAILURES, WAITED, LOST, ENDED = P .. 'cause', P .. 'failures', P .. 'waited', P .. 'lost', P .. 'ended'
 local OWNER, STANDS, TOMBS, ROWS = P .. 'owner', P .. 'stands', P .. 'tombs', P .. 'rows'
+-- alone: worker -> the key that it runs alone, or empties itself for. held: keys that a census keeps from writing.
+-- leaving: hosts that an Ingress let go of, and shards that a host has left, until they have been run to their end.
+local ALONE, HELD, LEAVING = P .. 'alone', P .. 'held', P .. 'leaving'
+local ALONE_AFTER = 3 -- lost leases
+local WRITING = P .. 'writing' -- key -> the object that its run is writing by PUT
+local MOVED = P .. 'moved' -- hosts whose Ingresses or Secrets have changed since their last finished run
 
 local function call(...) return redis.call(...) end
 
@@ -97,7 +103,8 @@ local function mark(key, strength, class, cause, now)
   if strength == 'need' and (waiting or ready0 or ready1) then return false end
   if cause ~= '' then call('HSET', CAUSE, key, cause) end
   if strength == 'change' then
-    call('HDEL', FAILURES, key); call('HDEL', WAITED, key); call('HDEL', LOST, key)
+    -- Lost leases are not forgotten: a key that kills its workers may change as often as it likes.
+    call('HDEL', FAILURES, key); call('HDEL', WAITED, key)
     if ready1 and class == '0' then
       call('ZREM', READY['1'], key)
       ready1 = false
@@ -113,6 +120,28 @@ end
 
 local function forget(key)
   for _, hash in ipairs({ CAUSE, CLASS, FAILURES, WAITED, LOST }) do call('HDEL', hash, key) end
+  call('SREM', LEAVING, key)
+end
+
+-- Opens an intent on an object that the ledger knows: its owner reads it before it believes in it.
+local function make_uncertain(id, intent, now)
+  local owner = call('HGET', OWNER, id)
+  local text = owner and call('HGET', P .. 'ledger:' .. owner, id)
+  if not text then return nil end
+  local stamp = '"intent":"' .. intent .. '","at":' .. string.format('%d', now)
+  text = string.gsub(text, '"intent":"%a*","at":%d+', stamp, 1)
+  call('HSET', P .. 'ledger:' .. owner, id, text)
+  return owner
+end
+
+-- A run ends without saying how: the PUT that it may have sent may still take effect.
+local function drop_claim(key, now)
+  call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key)
+  local id = call('HGET', WRITING, key)
+  if id then
+    call('HDEL', WRITING, key)
+    make_uncertain(id, 'update', now)
+  end
 end
 
 -- Wakes whoever waits for something about this Avi object.

@@ -2,6 +2,7 @@
 -- {key, token, incarnation, record: {id, entry|false, references}|false, permit: {id, intent, owner_check}|false}
 -- `entry` is the entry's JSON text, false when the object is gone. Returns {verdict, detail}:
 -- 'ok' | 'lost' (the claim is not ours any more: write nothing) | 'owned' (detail: the key that owns the name)
+-- | 'held' (a census keeps the key from writing)
 local args = cjson.decode(ARGV[1])
 local now, key = now_us(), args.key
 if not holds(key, args.token, args.incarnation, now) then return { 'lost', '' } end
@@ -18,6 +19,7 @@ local function set_references(id, old, new)
   for _, target in ipairs(new) do call('SADD', P .. 'referrers:' .. target, id) end
 end
 
+call('HDEL', WRITING, key)
 if args.record then
   local id = args.record.id
   local owner = call('HGET', OWNER, id) or key
@@ -25,7 +27,8 @@ if args.record then
   local old = call('HGET', ledger, id)
   set_references(id, old and cjson.decode(old).references or {}, args.record.references)
   if args.record.entry then
-    local text = string.gsub(args.record.entry, '"at":%d+', '"at":' .. string.format('%d', now), 1)
+    -- An entry whose intent stays open keeps the time of the intent.
+    local text = string.gsub(args.record.entry, '"intent":"","at":%d+', '"intent":"","at":' .. string.format('%d', now), 1)
     call('HSET', ledger, id, text); call('HSET', OWNER, id, owner)
     if call('SADD', STANDS, id) == 1 then wake_waiting(id, now) end
   else
@@ -35,6 +38,7 @@ if args.record then
   end
 end
 
+if args.permit and call('HEXISTS', HELD, key) == 1 then return { 'held', '' } end
 if args.permit then
   local id = args.permit.id
   local owner = call('HGET', OWNER, id)
@@ -47,6 +51,8 @@ if args.permit then
       or '{' .. stamp .. ',"id":' .. cjson.encode(id) .. ',"uuid":"","last_modified":"","owned":{},"references":[],"extra":{}}'
     call('HSET', ledger, id, text); call('HSET', OWNER, id, key)
     call('SREM', STANDS, id)
+  else
+    call('HSET', WRITING, key, id)
   end
 end
 return { 'ok', '' }

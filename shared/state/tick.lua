@@ -1,9 +1,9 @@
--- ARGV: grace in us, lease in us. One process per 0.4 s: due keys and ended claims become ready again.
+-- One process per 0.4 s: due keys and ended claims become ready again.
 -- Returns {} when it was somebody else's turn, else {wake-ups to publish, heads of ready...}.
 if not call('SET', P .. 'tick', '1', 'NX', 'PX', 400) then return {} end
 local now = now_us()
 for _, key in ipairs(call('ZRANGE', CLAIMS, '-inf', now, 'BYSCORE', 'LIMIT', 0, 200)) do
-  call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key)
+  drop_claim(key, now)
   local again, class = call('HGET', AGAIN, key), class_of(key)
   call('HDEL', AGAIN, key)
   local lost = call('HINCRBY', LOST, key, 1)
@@ -23,7 +23,7 @@ end
 call('ZREMRANGEBYSCORE', TOMBS, '-inf', now - 600e6)
 call('ZREMRANGEBYSCORE', P .. 'wakes', '-inf', now)
 for _, worker in ipairs(call('ZRANGE', P .. 'workers', '-inf', now - 30e6, 'BYSCORE')) do
-  call('ZREM', P .. 'workers', worker); call('HDEL', P .. 'slots', worker)
+  call('ZREM', P .. 'workers', worker); call('HDEL', P .. 'slots', worker); call('HDEL', ALONE, worker)
 end
 local slots = 0
 for _, n in ipairs(call('HVALS', P .. 'slots')) do slots = slots + tonumber(n) end

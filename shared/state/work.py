@@ -19,6 +19,7 @@ Strength = Literal["change", "wake", "need"]
 Outcome = Literal["done", "again", "waiting", "failed", "unreachable"]
 
 LIVE, BULK = "0", "1"
+ALONE_AFTER = 3  # lost leases after which a key runs in a process that does nothing else meanwhile; also in lib.lua
 MILLION = 1_000_000
 
 
@@ -26,7 +27,8 @@ MILLION = 1_000_000
 class Claim:
     """A key that is ours for a while. `valid_until` is on this process's monotonic clock.
 
-    `problems` is the digest of what was last reported for the key, "" for nothing.
+    `problems` is the digest of what was last reported for the key, "" for nothing; `lost` counts the leases lost
+    since it last finished; `held`: a census keeps it from writing (see `workers.guard`).
     """
 
     key: str
@@ -38,12 +40,20 @@ class Claim:
     bulk: bool
     problems: str
     valid_until: float
+    lost: int = 0
+    held: bool = False
     progress: float = field(default_factory=time.monotonic)
     finishing: bool = False
+    given_up: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process claims nothing else while the key runs."""
+        return self.lost >= ALONE_AFTER
 
     def may_write(self, lease_ttl: float) -> bool:
-        """True while at least half the lease is left: no write starts later than that."""
-        return self.valid_until - time.monotonic() >= lease_ttl / 2
+        """True while at least half the lease is left: no write starts later than that, nor once it was given up."""
+        return not self.given_up and self.valid_until - time.monotonic() >= lease_ttl / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +91,20 @@ class Work:
         answer = self.state.script("claim", token, self.worker, self.lease_ttl * MILLION, self.digest, *keys)
         if not answer:
             return None
-        key, incarnation, failures, waited, cause, klass, problems = answer
-        until = asked + self.lease_ttl
-        return Claim(key, token, incarnation, int(failures), int(waited), cause, klass == BULK, problems, until)
+        key, incarnation, failures, waited, cause, klass, problems, lost, held = answer
+        return Claim(
+            key,
+            token,
+            incarnation,
+            int(failures),
+            int(waited),
+            cause,
+            klass == BULK,
+            problems,
+            valid_until=asked + self.lease_ttl,
+            lost=int(lost),
+            held=held == 1,
+        )
 
     def renew(self, claims: Sequence[Claim]) -> list[Claim]:
         """Renews the leases; returns the claims that are lost."""
@@ -124,6 +145,17 @@ class Work:
             *flat,
         )
         return answer
+
+    def release(self, claims: Sequence[Claim]) -> list[str]:
+        """Hands claims back: their keys are ready at once for others. Returns the keys that were still ours.
+
+        A run that goes on all the same can write nothing more: no write starts once a claim was given up, and every
+        script refuses its token.
+        """
+        for claim in claims:
+            claim.given_up = True
+        pairs = [text for claim in claims for text in (claim.key, claim.token)]
+        return list(self.state.script("release", *pairs)) if pairs else []
 
     def tick(self) -> Tick | None:
         """Moves what is due; None when another process has just done so."""

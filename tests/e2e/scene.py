@@ -143,11 +143,10 @@ class Scene:
 
     def unfinished(self) -> list[str]:
         """Keys that are ready, claimed, or wait for something (but not the next census)."""
-        redis = self.state.client
-        found: list[str] = []
-        for name in ("ready:0", "ready:1", "claims", "later"):
-            found += redis.zrange(self.state.key(name), 0, -1)  # type: ignore[arg-type]
-        return [key for key in found if key != keys.RESYNC]
+        with self.state.client.pipeline() as at_once:  # a key that moves between two looks would be seen in neither
+            for name in ("ready:0", "ready:1", "claims", "later"):
+                at_once.zrange(self.state.key(name), 0, -1)
+            return [key for found in at_once.execute() for key in found if key != keys.RESYNC]
 
     # -- waiting -------------------------------------------------------------------------------------------------
 

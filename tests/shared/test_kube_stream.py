@@ -83,6 +83,15 @@ def test_silence_is_death() -> None:
         assert 1.0 <= time.monotonic() - began < 2.5
 
 
+def test_a_whole_answer_is_no_watch() -> None:
+    """A proxy that answers 200 with a page to everything is not taken for a quiet cluster."""
+    with (
+        serving(lambda exchange: exchange.reply(200, b"<html>welcome</html>")) as server,
+        pytest.raises(KubeUnreachable, match="not a watch"),
+    ):
+        watch(server)
+
+
 def test_a_server_that_never_answers() -> None:
     """A connection that is accepted and never answered ends with the read timeout."""
     with serving(lambda exchange: exchange.server.released.wait(10) and None) as server, pytest.raises(KubeUnreachable):

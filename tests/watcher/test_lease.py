@@ -46,16 +46,16 @@ def test_the_first_takes_it_at_once(server: Server) -> None:
         server.now += 5
     assert (one.held, two.held) == (True, False)
     assert server.spec["holderIdentity"] == "one"
-    assert server.spec["leaseDurationSeconds"] == 15
+    assert server.spec["leaseDurationSeconds"] == 12
     assert server.spec["leaseTransitions"] == 0
 
 
 def test_it_is_taken_over_when_not_renewed(server: Server) -> None:
-    """A lease that stays unchanged for 15 s of our own clock is free, not sooner; its old holder then stands back."""
+    """A lease that stays unchanged for 12 s of our own clock is free, not sooner; its old holder then stands back."""
     one, two = server.lease("one"), server.lease("two")
     one.attempt()
     two.attempt()
-    server.now += 14.9
+    server.now += 11.9
     two.attempt()
     assert not two.held
     server.now += 0.2

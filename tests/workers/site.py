@@ -76,7 +76,7 @@ class Site:
         credentials = Credentials("admin", PASSWORD)
         self.avi = AviClient(avi_url, credentials)
         self.worker = build(self.settings, credentials, self.kube, lambda keys, cause, wake: None)  # type: ignore[arg-type]
-        self.state = State(redis_url, "bench")
+        self.state = State(redis_url, self.settings.cluster_name)
         self.mirror = Mirror(self.state)
         self.kinds = {kind.name: kind for kind in KINDS}
         self.epoch = self.mirror.begin(self.settings.digest())

@@ -20,10 +20,18 @@ from shared.errors import (
 from workers.outcome import backoff, of_error, waiting_delay
 
 
+def stumbles() -> AviUnreachable:
+    """The controller answers 500 for one object."""
+    error = AviUnreachable("internal server error", sent=True)
+    error.status = 500
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "outcome", "least", "most"),
     [
         (AviUnreachable("gone", sent=True), "unreachable", 0.5, 1),
+        (stumbles(), "failed", 0.05, 0.5),
         (AviUnavailable("upgrade"), "unreachable", 0.5, 1),
         (AviAuthError("refused"), "unreachable", 0.5, 1),
         (AviBusy("slow down", status=429, retry_after=7), "failed", 7, 7),

@@ -14,14 +14,15 @@ from urllib.parse import unquote
 from shared.settings.model import Settings
 from workers.model import names
 from workers.model.certificates import CERTIFICATE
-from workers.model.policies import DATASCRIPT, POLICY_SET
+from workers.model.policies import POLICY_SET
 from workers.model.pools import POOL, POOL_GROUP
 from workers.model.types import WorkKey
 from workers.model.vips import VSVIP
 from workers.model.virtualservices import VIRTUAL_SERVICE
+from workers.owned import TABLES
 
-MADE_TYPES = (VSVIP, CERTIFICATE, POOL, POOL_GROUP, POLICY_SET, DATASCRIPT, VIRTUAL_SERVICE)
-"""The REST types that the model makes, each after the types that it refers to."""
+MADE_TYPES = tuple(TABLES)
+"""The REST types of which objects may be ours, each after the types that it refers to."""
 
 
 def is_ours(type_: str, obj: dict[str, Any], settings: Settings) -> bool:

@@ -1,0 +1,132 @@
+"""`ako orphans`: what of this cluster stands on the controller and is looked after by nobody. It writes nothing.
+
+The pipeline deletes an object only by the plan of the work key that owns it. So an object of ours stays for good when
+no key can be told from it (another feature or release made it), when nothing in the cluster yields its key, or when it
+is an entry of ours in a VRF or SE group that these settings do not name. Each is listed with the reason; whether it may
+go is for a person to decide. What belongs to an Ingress deleted a moment ago may still be on its way out: look again.
+
+Exit code 0: no orphan; 3: there are some; 1: it could not be told; 2: wrong usage. `--output json` is a list of
+`{"type", "tenant", "name", "uuid", "key", "reason"}`, stable for programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cli.table import columns
+from shared.avi.client import AviClient
+from shared.kinds import kinds_for
+from shared.kube import KubeClient
+from shared.settings import load, load_credentials
+from shared.settings.model import Settings
+from shared.settings.reach import API_SERVER_GATE, CONTROLLER_GATE
+from shared.state import keys
+from workers.contact import ANY
+from workers.facts import name_of, read_facts
+from workers.model.context import context_for
+from workers.model.owners import MADE_TYPES, is_ours, owner_of
+from workers.model.routes import routes_active
+from workers.model.types import Facts
+from workers.parts import is_ours as is_our_entry
+
+FOUND = 3  # exit code
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Orphan:
+    """One object, or one entry inside an object of others. `key` is the work key that owns it, "" for none."""
+
+    type: str
+    tenant: str
+    name: str
+    uuid: str
+    key: str
+    reason: str
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command; prints a table or JSON. Raises AkoError for whatever can't be read: half a list is none."""
+    path = options.values or os.environ.get("AKO_VALUES")
+    settings, credentials = load(path, os.environ).settings, load_credentials(os.environ, path)
+    kube = KubeClient.from_config(options.kubeconfig, options.context, ipv6=API_SERVER_GATE in settings.gates)
+    avi = AviClient(
+        settings.controller.host,
+        credentials,
+        version=settings.controller.version,
+        tenant=settings.controller.tenant,
+        ipv6=CONTROLLER_GATE in settings.gates,
+    )
+    try:
+        found = find_orphans(avi, kube, settings)
+    finally:
+        avi.close()
+    if options.output == "json":
+        print(json.dumps([asdict(orphan) for orphan in found], indent=2))
+    elif found:
+        rows = [(each.type, each.tenant, each.name, each.key or "-", each.reason) for each in found]
+        print(columns([("type", "tenant", "name", "key", "why nobody looks after it"), *rows]))
+        print(f"\n{len(found)} orphans; nothing was changed")
+    else:
+        print(f"no orphans of cluster {settings.cluster_name}")
+    return FOUND if found else 0
+
+
+def find_orphans(avi: AviClient, kube: KubeClient, settings: Settings) -> list[Orphan]:
+    """All orphans, sorted. Raises AviError, KubeError, or SettingsError where the controller refuses the settings."""
+    facts = read_facts(avi, kube, settings)
+    yielded = _yielded(kube, settings, facts)
+    found: list[Orphan] = []
+    for type_ in MADE_TYPES:
+        for page in avi.pages(type_, tenant=ANY):
+            found += [orphan for obj in page.objects for orphan in _object(type_, obj, yielded, settings)]
+    found += _entries(avi, "vrfcontext", "static_routes", facts.vrf, settings)
+    found += _entries(avi, "serviceenginegroup", "labels", settings.controller.se_group, settings)
+    return sorted(found)
+
+
+def _yielded(kube: KubeClient, settings: Settings, facts: Facts) -> set[str]:
+    """The host keys that the cluster yields, and the parents that serve these hosts."""
+    context = context_for(settings, facts)
+    (kind,) = [kind for kind in kinds_for(settings) if kind.name == "Ingress"]
+    found: set[str] = set()
+    for page in kube.pages(f"{kind.path}/{kind.resource}"):
+        for ingress in page.items:
+            hosts = {rule["host"] for rule in kind.project(ingress).body["rules"] if rule["host"]}
+            found |= {keys.host_key(host) for host in hosts}
+            if not context.unserved:
+                found |= {context.parent(host) for host in hosts}
+    return found
+
+
+def _object(type_: str, obj: dict[str, Any], yielded: set[str], settings: Settings) -> Iterator[Orphan]:
+    if not is_ours(type_, obj, settings):
+        return
+    key = owner_of(type_, obj, settings)
+    if key is None:
+        reason = "no work key of this release owns it: another feature or another release made it"
+    elif key in yielded or (key.startswith("shard:") and (type_ == "vsvip" or obj["name"] in yielded)):
+        return  # the vsvip of a shared parent stays on purpose: so its address does
+    else:
+        reason = "nothing in the cluster names its host" if key.startswith("host:") else "no host is served by it"
+    yield Orphan(type_, name_of(str(obj.get("tenant_ref", ""))), str(obj["name"]), str(obj["uuid"]), key or "", reason)
+
+
+def _entries(avi: AviClient, type_: str, field: str, served: str, settings: Settings) -> Iterator[Orphan]:
+    """Entries of ours in objects of others that the settings do not name, or in none that they name."""
+    for page in avi.pages(type_, tenant=ANY):
+        for obj in page.objects:
+            number = sum(_is_our_entry(field, entry, settings) for entry in obj.get(field) or ())
+            if number and not (obj["name"] == served and routes_active(settings)):
+                what = f"{number} of its {field} are ours, and these settings "
+                reason = what + ("write none" if not routes_active(settings) else f"use {served}")
+                yield Orphan(type_, name_of(str(obj.get("tenant_ref", ""))), obj["name"], obj["uuid"], "", reason)
+
+
+def _is_our_entry(field: str, entry: dict[str, Any], settings: Settings) -> bool:
+    """A label is told by itself, a route by its labels."""
+    return is_our_entry({"labels": [entry]} if field == "labels" else entry, settings.cluster_name)
