@@ -217,8 +217,8 @@ class Watcher:
 
 
 def _counts(reflector: Reflector) -> bool:
-    """Whether readiness depends on the kind: an optional one counts when it was served and is not any more."""
-    return not reflector.kind.optional or reflector.state.phase == "lost"
+    """Whether readiness depends on the kind: on an optional one when it fails, which to be absent is not."""
+    return not reflector.kind.optional or reflector.state.failing_since is not None
 
 
 def _follows(reflector: Reflector, now: float) -> bool:

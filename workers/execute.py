@@ -103,7 +103,8 @@ class Executor:
             return self.ledger.step(claim, record=record, permit=permit)
         except ClaimLost:
             if record is not None:
-                self.ledger.doubt(f"{record[0]} was written by a run that had lost its claim", [record[0]])
+                cause = f"{record[0]} was written by a run that had lost its claim"
+                self.ledger.doubt(cause, [record[0]], owner=claim.key)
             raise
 
     def _attempt(self, claim: Claim, operation: Operation, execution: Execution) -> Record | None:
@@ -121,23 +122,26 @@ class Executor:
         """Reads an uncertain object by name: what is there, and in how many seconds to look once more (0: settled).
 
         A call whose answer was lost may still take effect: until an answer would have been given up (`readTimeout`
-        after the intent), an unwanted object is not believed absent, a wanted one not believed present for good, and
-        what a lost PUT changes not believed to stay. Others may use the object all the same: it is there.
+        after the intent), an absent object is not believed absent (a wanted one may be made all the same), a wanted
+        one not believed present for good, and what a lost PUT changes not believed to stay. Others may use the object
+        all the same: it is there.
         """
         type_, tenant, name = split_object_id(entry.id)
         found = self.avi.find(type_, name, tenant=tenant)
         claim.progress = time.monotonic()
         known = None if found is None or not is_ours(type_, found, self.settings) else entry_of(type_, tenant, found)
-        late_post = entry.intent == "create" and known is None and not wanted
+        late_post = entry.intent == "create" and found is None
         late_delete = entry.intent == "delete" and known is not None and wanted
         late_put = entry.intent == "update" and known is not None
         if late_post or late_delete or late_put:
             left = self.settings.pipeline.read_timeout - (self.ledger.now() - entry.at) / MILLION
             if left > 0:
                 if known is not None:
-                    self.ledger.step(claim, record=(entry.id, replace(known, intent=entry.intent, at=entry.at)))
+                    self.ledger.step(
+                        claim, record=(entry.id, replace(known, intent=entry.intent, at=entry.at)), looked=entry.at
+                    )
                 return known, left
-        self.ledger.step(claim, record=(entry.id, known))
+        self.ledger.step(claim, record=(entry.id, known), looked=entry.at)
         return known, 0.0
 
     def _may_write(self, claim: Claim) -> None:

@@ -128,7 +128,9 @@ class Handlers:
         """Marks the statuses of the shard's Ingresses when its addresses or its virtual service changed."""
         vsvip = view.own.get(object_id("vsvip", tenant, parent))
         parent_vs = view.own.get(object_id("virtualservice", tenant, parent))
-        face = orjson.dumps([vsvip.extra if vsvip else None, parent_vs.uuid if parent_vs else None]).decode()
+        # As the statuses see them: what does not stand for certain is as good as absent.
+        addresses = vsvip.extra if vsvip and vsvip.stands else None
+        face = orjson.dumps([addresses, parent_vs.uuid if parent_vs and parent_vs.stands else None]).decode()
         if self.state.fields("faces", [claim.key]) == [face]:
             return
         found = {

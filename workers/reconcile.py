@@ -138,7 +138,7 @@ class ObjectRuns:
         for attempt in range(REPLANS + 1):
             desired = compute()
             view = self.ledger.view(claim.key, _outside(desired))
-            settled, recheck = self._settle(claim, desired, view)
+            settled, rechecks = self._settle(claim, desired, view)
             if settled:
                 contact = True
                 desired = compute()  # what stands is known only now
@@ -150,22 +150,26 @@ class ObjectRuns:
             contact = contact or execution.contact
             if not execution.replan or attempt == REPLANS:
                 break
+        recheck = max((left for id_, left in rechecks.items() if id_ not in execution.done), default=0.0)
         if execution.done or execution.errors:
             view = self.ledger.view(claim.key, _outside(desired))
         return self._result(claim, desired, made, execution, recheck, contact), desired, view
 
-    def _settle(self, claim: Claim, desired: Desired, view: LedgerView) -> tuple[dict[str, LedgerEntry | None], float]:
-        """Reads the uncertain entries of the key: what each is (None: gone), and seconds until a second look."""
+    def _settle(
+        self, claim: Claim, desired: Desired, view: LedgerView
+    ) -> tuple[dict[str, LedgerEntry | None], dict[str, float]]:
+        """Reads the uncertain entries of the key: what each is (None: gone), and when some need a second look (s)."""
         wanted = {wanted.id for wanted in desired.objects}
         settled: dict[str, LedgerEntry | None] = {}
-        recheck = 0.0
+        rechecks: dict[str, float] = {}
         if desired.frozen:
-            return settled, recheck
+            return settled, rechecks
         for entry in view.own.values():
             if entry.intent:
                 settled[entry.id], left = self.executor.settle(claim, entry, wanted=entry.id in wanted)
-                recheck = max(recheck, left)
-        return settled, recheck
+                if left:
+                    rechecks[entry.id] = left
+        return settled, rechecks
 
     def _view(self, claim: Claim, desired: Desired, settled: Mapping[str, LedgerEntry | None]) -> LedgerView:
         """The ledger as the plan may see it; of what was just read, that counts."""

@@ -180,8 +180,9 @@ class Snapshots:
         if kept is not None and kept[0] == version:
             return kept[1]  # type: ignore[no-any-return]
         objects = self.mirror.all(kind)
-        with self._lock:
-            self._cache[kind] = (version, objects)
+        if version != "0":  # nothing of the kind was ever there, or no longer: this says nothing of later
+            with self._lock:
+                self._cache[kind] = (version, objects)
         return objects
 
     def _facts(self, version: str) -> Facts:

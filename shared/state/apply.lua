@@ -70,7 +70,8 @@ for _, id in ipairs(batch.deleted) do
   end
   call('HDEL', M, id); call('HDEL', S, id); call('HDEL', L, id)
 end
-if changed then call('HINCRBY', P .. 'versions', batch.kind, 1) end
+-- A time, not a count: a count begins anew after a flush, and a cache of then would seem to be of now.
+if changed then call('HSET', P .. 'versions', batch.kind, string.format('%d', now)) end
 local read_by_shards = batch.kind == 'Ingress' or batch.kind == 'Secret'
 for _, key in ipairs(touched) do
   if read_by_shards and string.sub(key, 1, 5) == 'host:' then call('SADD', MOVED, key) end

@@ -93,10 +93,13 @@ class Ledger:
         *,
         record: tuple[str, LedgerEntry | None] | None = None,
         permit: tuple[str, str] | None = None,
+        looked: int | None = None,
     ) -> str:
         """Records what the last call did and permits the next one, in one script.
 
-        `record`: object id and its entry (None: gone). `permit`: object id and intent ("create", "delete", "").
+        `record`: object id and its entry (None: gone). `looked`: the record is a look at an uncertain entry of that
+        `at`, and counts only if nobody has doubted the object since.
+        `permit`: object id and intent ("create", "delete", "").
         Returns "" when permitted, else the key that owns the name. Raises ClaimLost: write nothing more; KeyHeld:
         write nothing now.
         """
@@ -108,6 +111,7 @@ class Ledger:
                 "id": id_,
                 "entry": entry.to_json() if entry else False,
                 "references": entry.references if entry else (),
+                "looked": looked or False,
             }
         if permit is not None:
             args["permit"] = {"id": permit[0], "intent": permit[1]}
@@ -118,13 +122,22 @@ class Ledger:
             raise KeyHeld("a census keeps this key from writing until another one agrees", where=claim.key)
         return str(owner)
 
-    def doubt(self, cause: str, ids: Iterable[str], how: Literal["changed", "gone", "open"] = "changed") -> None:
-        """Makes the entries of `ids` uncertain and wakes the keys that own them; unknown ids are left alone.
+    def doubt(
+        self,
+        cause: str,
+        ids: Iterable[str],
+        how: Literal["changed", "gone", "open"] = "changed",
+        *,
+        owner: str = "",
+    ) -> None:
+        """Makes the entries of `ids` uncertain and wakes the keys that own them.
+
+        Unknown ids are left alone, or belong to the key `owner` from now on.
 
         "gone": the controller said that they are not there, so others wait for them until their owners have looked.
         "open": a PUT was sent and not answered.
         """
-        self.state.script("doubt", cause, how, *ids)
+        self.state.script("doubt", cause, how, owner, *ids)
 
     def standing_of(self, owners: Sequence[str]) -> frozenset[str]:
         """The pools and virtual services of some owner keys that stand on the controller for certain."""

@@ -134,6 +134,14 @@ local function make_uncertain(id, intent, now)
   return owner
 end
 
+-- The entry of an object of which only that is known: somebody may have made it.
+local function add_uncertain(key, id, intent, now)
+  local stamp = '{"intent":"' .. intent .. '","at":' .. string.format('%d', now)
+  local rest = ',"uuid":"","last_modified":"","owned":{},"references":[],"extra":{}}'
+  call('HSET', P .. 'ledger:' .. key, id, stamp .. ',"id":' .. cjson.encode(id) .. rest)
+  call('HSET', OWNER, id, key)
+end
+
 -- A run ends without saying how: the PUT that it may have sent may still take effect.
 local function drop_claim(key, now)
   call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key)

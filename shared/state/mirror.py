@@ -104,7 +104,7 @@ class Mirror:
         return {id_: orjson.loads(text) for id_, text in self.state.hash(f"mirror:{kind}").items()}
 
     def version(self, kinds: Iterable[str]) -> list[str | None]:
-        """A number per kind that changes whenever an object of it does; for caches."""
+        """A text per kind that is another whenever an object of it has changed, also after a flush; for caches."""
         return self.state.fields("versions", list(kinds))
 
     def dependents(self, ref: str) -> set[str]:

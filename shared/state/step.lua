@@ -1,5 +1,5 @@
 -- One step of a running plan: record what the last call did, then permit the next. ARGV[1] is JSON:
--- {key, token, incarnation, record: {id, entry|false, references}|false, permit: {id, intent, owner_check}|false}
+-- {key, token, incarnation, record: {id, entry|false, references, looked}|false, permit: {id, intent, owner_check}|false}
 -- `entry` is the entry's JSON text, false when the object is gone. Returns {verdict, detail}:
 -- 'ok' | 'lost' (the claim is not ours any more: write nothing) | 'owned' (detail: the key that owns the name)
 -- | 'held' (a census keeps the key from writing)
@@ -19,8 +19,14 @@ local function set_references(id, old, new)
   for _, target in ipairs(new) do call('SADD', P .. 'referrers:' .. target, id) end
 end
 
+-- A look does not settle what was doubted again while it went on.
+local function doubted_since(record)
+  local old = record.looked and call('HGET', P .. 'ledger:' .. key, record.id)
+  return old and tonumber(string.match(old, '"at":(%d+)')) ~= record.looked
+end
+
 call('HDEL', WRITING, key)
-if args.record then
+if args.record and not doubted_since(args.record) then
   local id = args.record.id
   local owner = call('HGET', OWNER, id) or key
   local ledger = P .. 'ledger:' .. owner
@@ -44,12 +50,7 @@ if args.permit then
   local owner = call('HGET', OWNER, id)
   if owner and owner ~= key then return { 'owned', owner } end
   if args.permit.intent ~= '' then
-    local ledger = P .. 'ledger:' .. key
-    local old = call('HGET', ledger, id)
-    local stamp = '"intent":"' .. args.permit.intent .. '","at":' .. string.format('%d', now)
-    local text = old and string.gsub(old, '"intent":"%a*","at":%d+', stamp, 1)
-      or '{' .. stamp .. ',"id":' .. cjson.encode(id) .. ',"uuid":"","last_modified":"","owned":{},"references":[],"extra":{}}'
-    call('HSET', ledger, id, text); call('HSET', OWNER, id, key)
+    if owner then make_uncertain(id, args.permit.intent, now) else add_uncertain(key, id, args.permit.intent, now) end
     call('SREM', STANDS, id)
   else
     call('HSET', WRITING, key, id)

@@ -26,7 +26,8 @@ from shared.settings.model import ControllerSettings, Settings, VipNetwork
 from shared.state import Mirror, State
 from tests.scripted import serving
 from tests.support import free_port, wait_for
-from tests.watcher.world import INGRESS, NODE, Cluster, path_of
+from tests.watcher.world import BLOCK, INGRESS, NODE, Cluster, path_of
+from watcher import main
 from watcher.lease import Lease
 from watcher.main import Watcher
 from watcher.reflector import Timing
@@ -127,6 +128,32 @@ def test_not_complete_while_a_kind_is_missing(cluster: Cluster, redis_url: str) 
         cluster.refuse.clear()
         wait_for(lambda: one.complete)
         wait_for(one.watcher.ready)
+
+
+@pytest.mark.parametrize("how", ["gone", "refused"])
+def test_an_optional_kind_that_vanishes_is_missed(
+    cluster: Cluster, redis_url: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An optional kind that was there and is not, or fails, makes the watcher unready until it is back."""
+    monkeypatch.setattr(main, "FAILING_AFTER", 0.5)
+    path = path_of(BLOCK)
+    cluster.served.add(path)
+    cluster.put(BLOCK, "b1", spec={"cidr": "10.1.0.0/26", "node": "n0"})
+    with running(cluster, redis_url) as start:
+        one = start("one")
+        wait_for(lambda: one.complete and one.watcher.ready(), seconds=5)
+        if how == "gone":
+            cluster.served.discard(path)
+        else:
+            cluster.refuse[path] = cluster.refuse_watch[path] = 403
+        cluster.forget()
+        wait_for(lambda: not one.watcher.ready(), seconds=10)
+        assert any("BlockAffinity is not followed" in text for text in one.watcher.status()["reasons"])
+        assert one.ids("BlockAffinity") == {"b1"}
+        cluster.refuse.clear()
+        cluster.refuse_watch.clear()
+        cluster.served.add(path)
+        wait_for(one.watcher.ready, seconds=10)
 
 
 def test_a_restart_publishes_nothing(cluster: Cluster, redis_url: str) -> None:

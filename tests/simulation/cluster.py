@@ -1,0 +1,229 @@
+"""The simulated cluster: its objects, what happens to them, and a watcher's view of it.
+
+Hosts whose number is below `STABLE` are never touched once they stand. The others come and go, move, get TLS and lose
+it, share a host name between Ingresses; nodes come and go; endpoints change all the time.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+from bench import world
+from shared.errors import KubeNotFound, KubeUnreachable
+from shared.kinds import Projection, kinds_for
+from shared.settings.model import Settings
+from tests.simulation.scheduler import Scheduler
+
+STABLE, HOSTS = 3, 9
+
+
+class Cluster:
+    """The objects by (kind, id), and the log of what changed: (kind, id, the object or None).
+
+    `failures`: the share of the workers' calls to the API server that fail.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.kinds = {kind.name: kind for kind in kinds_for(settings)}
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.log: list[tuple[str, str, dict[str, Any] | None]] = []
+        self.failures = 0.0
+        self._version = 0
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Creates or replaces objects; the status of one that was there stays."""
+        for given in objects:
+            self._version += 1
+            obj = copy.deepcopy(given)
+            meta = obj["metadata"]
+            id_ = f"{meta['namespace']}/{meta['name']}" if "namespace" in meta else meta["name"]
+            before = self.objects.get((obj["kind"], id_))
+            uid = f"uid-{self._version}" if before is None else before["metadata"]["uid"]
+            meta.update(uid=uid, creationTimestamp="2026-01-01T00:00:00Z", resourceVersion=str(self._version))
+            if before is not None and obj["kind"] == "Ingress":
+                obj.setdefault("status", before.get("status", {}))
+                if found := before["metadata"].get("annotations"):
+                    meta.setdefault("annotations", found)
+            self._put(obj["kind"], id_, obj)
+
+    def delete(self, kind: str, id_: str) -> None:
+        """Removes an object if it is there."""
+        if self.objects.pop((kind, id_), None) is not None:
+            self.log.append((kind, id_, None))
+
+    def merge(self, kind: str, id_: str, patch: dict[str, Any]) -> None:
+        """A merge patch."""
+        if (kind, id_) not in self.objects:
+            raise KubeNotFound("not found", status=404, where=id_)
+        self._version += 1
+        obj = _merged(self.objects[kind, id_], patch)
+        obj["metadata"]["resourceVersion"] = str(self._version)
+        self._put(kind, id_, obj)
+
+    def _put(self, kind: str, id_: str, obj: dict[str, Any]) -> None:
+        self.objects[kind, id_] = obj
+        self.log.append((kind, id_, obj))
+
+    def projections(self, kind: str) -> list[Projection]:
+        """What a list of the kind says now."""
+        return [self.kinds[kind].project(obj) for (of, _), obj in self.objects.items() if of == kind]
+
+    def statuses(self) -> dict[str, Any]:
+        """Per Ingress the host names of its status and how many addresses it has, for comparing runs."""
+        found: dict[str, Any] = {}
+        for (kind, id_), obj in self.objects.items():
+            if kind == "Ingress":
+                rows = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+                found[id_] = sorted((row.get("hostname", ""), "ip" in row) for row in rows)
+        return found
+
+
+def _merged(obj: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    out = dict(obj) if isinstance(obj, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            out.pop(name, None)
+        else:
+            out[name] = _merged(out.get(name), value)
+    return out
+
+
+class Kube:
+    """The calls of the workers to the API server."""
+
+    url = "https://10.0.0.2:6443"
+
+    def __init__(self, cluster: Cluster, scheduler: Scheduler) -> None:
+        self._cluster, self._scheduler = cluster, scheduler
+
+    def _call(self, what: str) -> None:
+        self._scheduler.pause(0.001, 0.02)
+        if self._scheduler.draw.random() < self._cluster.failures:
+            raise KubeUnreachable("no answer", where=what)
+
+    def get(self, path: str) -> dict[str, Any]:
+        self._call(path)
+        parts = path.split("/")
+        id_ = f"{parts[-3]}/{parts[-1]}"
+        if ("Secret", id_) not in self._cluster.objects:
+            raise KubeNotFound("not found", status=404, where=path)
+        return self._cluster.objects["Secret", id_]
+
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._call(path)
+        parts = path.removesuffix("/status").split("/")
+        self._cluster.merge("Ingress", f"{parts[-3]}/{parts[-1]}", body)
+        return {}
+
+    def emit_event(self, *args: Any, **kwargs: Any) -> None:
+        self._call("events")
+
+
+def base() -> list[dict[str, Any]]:
+    """What is there from the beginning."""
+    return [*world.base(), *(obj for number in range(STABLE) for obj in world.objects_of(number))]
+
+
+def own_secret() -> dict[str, Any]:
+    """The Secret that comes and goes."""
+    secret = copy.deepcopy(world.base()[-1])
+    secret["metadata"]["name"] = "own"
+    return secret
+
+
+class Life:
+    """What users do to the cluster, one thing after the other."""
+
+    def __init__(self, cluster: Cluster, draw: random.Random) -> None:
+        self._cluster, self._draw = cluster, draw
+        self._doings: tuple[Callable[[int], None], ...] = (
+            self._come, self._come, self._come, self._go, self._go, self._flicker, self._endpoints, self._endpoints,
+            self._move, self._share, self._secure, self._secret, self._node, self._class, self._serviceless,
+        )  # fmt: skip
+
+    def step(self) -> str:
+        """Does one thing; returns what."""
+        number, do = self._draw.randrange(STABLE, HOSTS), self._draw.choice(self._doings)
+        do(number)
+        return f"{do.__name__.strip('_')} {number}"
+
+    def _come(self, number: int) -> None:
+        self._cluster.apply(*world.objects_of(number))
+
+    def _go(self, number: int) -> None:
+        for kind, id_ in (
+            ("Ingress", f"i{number:05d}"),
+            ("Service", f"s{number:05d}"),
+            ("EndpointSlice", f"s{number:05d}-x"),
+        ):
+            self._cluster.delete(kind, f"{world.NAMESPACE}/{id_}")
+
+    def _flicker(self, number: int) -> None:
+        """There and gone again before anybody looks."""
+        was = ("Ingress", f"{world.NAMESPACE}/i{number:05d}") in self._cluster.objects
+        for do in (self._go, self._come) if was else (self._come, self._go):
+            do(number)
+
+    def _endpoints(self, number: int) -> None:
+        self._cluster.apply(world.endpoint_slice(number, change=self._draw.randrange(9)))
+
+    def _ingress(self, number: int) -> dict[str, Any]:
+        return copy.deepcopy(world.objects_of(number)[2])
+
+    def _move(self, number: int) -> None:
+        """The Ingress names another host."""
+        ingress = self._ingress(number)
+        host = world.host(self._draw.randrange(STABLE, HOSTS) + 100)
+        ingress["spec"]["rules"][0]["host"] = host
+        for row in ingress["spec"].get("tls", ()):
+            row["hosts"] = [host]
+        self._cluster.apply(ingress)
+
+    def _share(self, number: int) -> None:
+        """A second Ingress on the host, or no second one any more."""
+        name = f"second{number}"
+        if ("Ingress", f"{world.NAMESPACE}/{name}") in self._cluster.objects:
+            self._cluster.delete("Ingress", f"{world.NAMESPACE}/{name}")
+            return
+        ingress = self._ingress(number)
+        ingress["metadata"]["name"] = name
+        ingress["spec"]["rules"][0]["http"]["paths"][0]["path"] = "/second"
+        self._cluster.apply(ingress)
+
+    def _secure(self, number: int) -> None:
+        ingress = self._ingress(number)
+        if not ingress["spec"].pop("tls", None):
+            ingress["spec"]["tls"] = [{"hosts": [world.host(number)], "secretName": "own"}]
+        self._cluster.apply(ingress)
+
+    def _secret(self, number: int) -> None:
+        """The Secret that some hosts name comes or goes."""
+        if ("Secret", f"{world.NAMESPACE}/own") in self._cluster.objects:
+            self._cluster.delete("Secret", f"{world.NAMESPACE}/own")
+            return
+        self._cluster.apply(own_secret())
+
+    def _node(self, number: int) -> None:
+        name = f"extra{number % 3}"
+        if ("Node", name) in self._cluster.objects:
+            self._cluster.delete("Node", name)
+            return
+        node = copy.deepcopy(world.base()[2])
+        node["metadata"]["name"] = name
+        node["spec"] = {"podCIDRs": [f"10.244.{100 + number}.0/24"]}
+        node["status"]["addresses"][0]["address"] = f"10.50.0.{100 + number}"
+        self._cluster.apply(node)
+
+    def _class(self, number: int) -> None:
+        """The Ingress becomes somebody else's."""
+        ingress = self._ingress(number)
+        ingress["spec"]["ingressClassName"] = "other"
+        self._cluster.apply(ingress)
+
+    def _serviceless(self, number: int) -> None:
+        self._cluster.delete("Service", f"{world.NAMESPACE}/s{number:05d}")
