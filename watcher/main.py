@@ -182,7 +182,7 @@ class Watcher:
         if self._session is None:
             return False
         now = self._clock()
-        return all(_follows(reflector, now) for reflector in self._reflectors if _counts(reflector))
+        return all(_follows(reflector, now) for reflector in self._reflectors if _counts(reflector, now))
 
     def status(self) -> dict[str, Any]:
         """What the watcher is doing, JSON-able. Per kind: phase, seconds since something was last heard (`age`, None
@@ -212,28 +212,33 @@ class Watcher:
         return [
             f"{each.kind.name} is not followed: {each.state.error or 'the first list is under way'}"
             for each in self._reflectors
-            if _counts(each) and not _follows(each, now)
+            if _counts(each, now) and not _follows(each, now)
         ]
 
 
-def _counts(reflector: Reflector) -> bool:
-    """Whether readiness depends on the kind: on an optional one when it fails, which to be absent is not."""
-    return not reflector.kind.optional or reflector.state.failing_since is not None
+def _counts(reflector: Reflector, now: float) -> bool:
+    """Whether readiness depends on the kind: on an optional one once it keeps failing, which to be absent is not."""
+    return not reflector.kind.optional or _keeps_failing(reflector, now)
 
 
 def _follows(reflector: Reflector, now: float) -> bool:
-    state = reflector.state
-    return state.listed and (state.failing_since is None or now - state.failing_since < FAILING_AFTER)
+    return reflector.state.listed and not _keeps_failing(reflector, now)
+
+
+def _keeps_failing(reflector: Reflector, now: float) -> bool:
+    since = reflector.state.failing_since  # read once: the reflector's thread may clear it at any time
+    return since is not None and now - since >= FAILING_AFTER
 
 
 def _describe(reflector: Reflector, now: float) -> dict[str, Any]:
     state = reflector.state
+    since = state.failing_since
     return {
         "phase": state.phase,
         "listed": state.listed,
         "optional": reflector.kind.optional,
         "age": None if state.progress is None else round(now - state.progress, 1),
-        "failing": None if state.failing_since is None else round(now - state.failing_since, 1),
+        "failing": None if since is None else round(now - since, 1),
         "held": state.held,
         "error": state.error,
     }

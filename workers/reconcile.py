@@ -176,7 +176,8 @@ class ObjectRuns:
         view = self.ledger.view(claim.key, _outside(desired))
         own = {id_: entry for id_, entry in view.own.items() if id_ not in settled}
         own.update({id_: entry for id_, entry in settled.items() if entry is not None})
-        return LedgerView(own, view.referrers, view.others)
+        others = {id_: known for id_, known in view.others.items() if known[0] != claim.key}
+        return LedgerView(own, view.referrers, others)
 
     def _result(
         self, claim: Claim, desired: Desired, made: Plan, execution: Execution, recheck: float, contact: bool

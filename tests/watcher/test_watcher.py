@@ -27,7 +27,7 @@ from shared.state import Mirror, State
 from tests.scripted import serving
 from tests.support import free_port, wait_for
 from tests.watcher.world import BLOCK, INGRESS, NODE, Cluster, path_of
-from watcher import main
+from watcher import main, reflector
 from watcher.lease import Lease
 from watcher.main import Watcher
 from watcher.reflector import Timing
@@ -130,30 +130,64 @@ def test_not_complete_while_a_kind_is_missing(cluster: Cluster, redis_url: str) 
         wait_for(one.watcher.ready)
 
 
-@pytest.mark.parametrize("how", ["gone", "refused"])
+@pytest.mark.parametrize("status", [404, 403, 503])
 def test_an_optional_kind_that_vanishes_is_missed(
-    cluster: Cluster, redis_url: str, how: str, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, redis_url: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An optional kind that was there and is not, or fails, makes the watcher unready until it is back."""
+    """An optional kind that was served and then keeps failing makes the watcher unready until it is back."""
     monkeypatch.setattr(main, "FAILING_AFTER", 0.5)
+    monkeypatch.setattr(reflector, "BACKOFF_LAST", 0.5)
     path = path_of(BLOCK)
     cluster.served.add(path)
     cluster.put(BLOCK, "b1", spec={"cidr": "10.1.0.0/26", "node": "n0"})
+    for kind in KINDS:  # a watch that has said something counts as well at once, also after it was cut
+        cluster.bookmark(kind)
     with running(cluster, redis_url) as start:
         one = start("one")
-        wait_for(lambda: one.complete and one.watcher.ready(), seconds=5)
-        if how == "gone":
-            cluster.served.discard(path)
-        else:
-            cluster.refuse[path] = cluster.refuse_watch[path] = 403
-        cluster.forget()
-        wait_for(lambda: not one.watcher.ready(), seconds=10)
-        assert any("BlockAffinity is not followed" in text for text in one.watcher.status()["reasons"])
+        wait_for(lambda: one.complete and one.ids("BlockAffinity") == {"b1"})
+        wait_for(lambda: all(kind["phase"] == "watching" for kind in one.watcher.status()["kinds"].values()))
+        assert one.watcher.ready()
+        cluster.refuse[path] = cluster.refuse_watch[path] = status
+        cluster.drop()
+        wait_for(lambda: not one.watcher.ready())
+        (reason,) = one.watcher.status()["reasons"]
+        assert "BlockAffinity is not followed" in reason
+        assert f"commanded {status}" in reason
+        tried = len([call for call in cluster.log if path in call])
+        wait_for(
+            lambda: one.watcher.ready() or len([call for call in cluster.log if path in call]) >= tried + 2,
+            what="two more tries",
+        )
+        assert not one.watcher.ready()
         assert one.ids("BlockAffinity") == {"b1"}
         cluster.refuse.clear()
         cluster.refuse_watch.clear()
-        cluster.served.add(path)
-        wait_for(one.watcher.ready, seconds=10)
+        wait_for(one.watcher.ready)
+        assert one.watcher.status()["reasons"] == []
+        assert one.ids("BlockAffinity") == {"b1"}
+
+
+def test_an_optional_kind_that_is_absent_is_not_missed(cluster: Cluster, redis_url: str) -> None:
+    """One that is not installed leaves the watcher ready, also when the look for it fails for a moment."""
+    with running(cluster, redis_url) as start:
+        one = start("one")
+
+        def kind() -> dict[str, Any]:
+            found: dict[str, Any] = one.watcher.status()["kinds"]["BlockAffinity"]
+            return found
+
+        wait_for(lambda: one.complete and kind()["phase"] == "absent")
+        assert kind()["failing"] is None
+        assert one.watcher.ready()
+        cluster.refuse[path_of(BLOCK)] = 503
+        cluster.served.add(path_of(BLOCK))
+        wait_for(lambda: kind()["failing"] is not None)
+        assert one.watcher.ready()
+        assert one.watcher.status()["reasons"] == []
+        cluster.served.discard(path_of(BLOCK))
+        wait_for(lambda: kind()["phase"] == "absent")
+        wait_for(lambda: kind()["failing"] is None)
+        assert one.watcher.ready()
 
 
 def test_a_restart_publishes_nothing(cluster: Cluster, redis_url: str) -> None:

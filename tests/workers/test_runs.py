@@ -129,6 +129,18 @@ def test_a_lost_answer_is_looked_up_before_anything_else(here: Site) -> None:
     ] == [0]
 
 
+def test_a_wanted_object_whose_post_got_lost_is_made_at_once(here: Site) -> None:
+    """The POST never arrived: the next run makes the object, although the first one may still come."""
+    here.simulator.faults.add({"method": "POST", "path": "/api/pool/?(\\?|$)", "reset": "before", "count": 1})
+    here.apply(*cluster.objects_of(1))
+    here.run()
+    assert here.find("pool", PLAIN_POOL) is None
+    here.bring_forward()
+    here.run()
+    assert servers(here, PLAIN_POOL) == set(cluster.addresses(1))
+    assert '"intent":""' in here.state.hash(f"ledger:host:{PLAIN}")[f"pool/admin/{PLAIN_POOL}"]
+
+
 def test_an_unwanted_object_whose_post_got_lost_is_looked_at_again(here: Site) -> None:
     """The Ingress goes while its pool's POST is unanswered: absence is not believed before 60 s after the intent."""
     here.simulator.faults.add({"method": "POST", "path": "/api/pool/?(\\?|$)", "reset": "before", "count": 1})
