@@ -98,8 +98,7 @@ def _yielded(kube: KubeClient, settings: Settings, facts: Facts) -> set[str]:
         for ingress in page.items:
             hosts = {rule["host"] for rule in kind.project(ingress).body["rules"] if rule["host"]}
             found |= {keys.host_key(host) for host in hosts}
-            if not context.unserved:
-                found |= {context.parent(host) for host in hosts}
+            found |= {context.layout.parent(host, ingress["metadata"]["namespace"]) for host in hosts}
     return found
 
 

@@ -1,9 +1,9 @@
 """What stands on the controller, read back by a client that has nothing to do with the pipeline, and what is missing.
 
 Nothing is taken from names or markers: the way is the one that a request takes, along the references of the objects.
-A host with a child virtual service: child → policy set → rule → pool group → pool → servers, and child → parent →
-vsvip → addresses. Any other host: vsvip with its name → virtual service → datascript → pool group → members with its
-label → pool → servers.
+A host with a virtual service of its own: virtual service → policy set → rule → pool group → pool → servers, and child
+→ parent → vsvip → addresses (a dedicated one has a vsvip itself). Any other host: vsvip with its name → virtual service
+→ datascript → pool group → members with its label → pool → servers.
 """
 
 from __future__ import annotations
@@ -111,11 +111,11 @@ def read(avi: AviClient, settings: Settings) -> Standing:
     hosts: dict[str, Host] = {}
     services = [vs for vs in objects.all("virtualservice") if vs.get("created_by") == settings.created_by]
     for service in services:
-        if service.get("type") == "VS_TYPE_VH_CHILD":
-            for host in _children(service, objects):
+        if service.get("type") != "VS_TYPE_VH_PARENT":
+            for host in _own(service, objects):
                 hosts[host.name] = host
     for service in services:
-        if service.get("type") != "VS_TYPE_VH_CHILD":
+        if service.get("type") == "VS_TYPE_VH_PARENT":
             for host in _plain(service, objects):
                 hosts.setdefault(host.name, host)
     return Standing(dict(sorted(hosts.items())), tuple(sorted(_routes(objects, settings))))
@@ -132,19 +132,29 @@ def missing(standing: Standing, want: Wanted, settings: Settings) -> list[Missin
     return found
 
 
-def _children(service: dict[str, Any], objects: _Objects) -> Iterator[Host]:
-    parent = objects.at(service.get("vh_parent_vs_ref"))
-    addresses = _addresses(objects.at(parent.get("vsvip_ref")))
+def _own(service: dict[str, Any], objects: _Objects) -> Iterator[Host]:
+    """The hosts of a child or of a dedicated virtual service."""
+    holder = objects.at(service["vh_parent_vs_ref"]) if "vh_parent_vs_ref" in service else service
+    vsvip = objects.at(holder.get("vsvip_ref"))
+    tls = bool(service.get("ssl_key_and_certificate_refs"))
     pools = []
     for row in service.get("http_policies") or ():
         policy = objects.at(row.get("http_policy_set_ref")).get("http_request_policy") or {}
         for rule in policy.get("rules") or ():
+            tls = tls or "redirect_action" in rule  # an EVH child's certificate is on its parent
             group = objects.at((rule.get("switching_action") or {}).get("pool_group_ref"))
             paths = ((rule.get("match") or {}).get("path") or {}).get("match_str") or ["/"]
             for member in group.get("members") or ():
                 pools += [_pool(objects.at(member.get("pool_ref")), path) for path in paths]
-    for name in service.get("vh_domain_name") or ():
-        yield Host(name, True, str(service["name"]), addresses, _ordered(pools))
+    for name in _names(service, vsvip):
+        yield Host(name, tls, str(service["name"]), _addresses(vsvip), _ordered(pools))
+
+
+def _names(service: dict[str, Any], vsvip: dict[str, Any]) -> list[str]:
+    """The hosts that a virtual service answers for: found by SNI, by the Host header (EVH), or all of its address."""
+    if service.get("type") != "VS_TYPE_VH_CHILD":
+        return [str(row.get("fqdn")) for row in vsvip.get("dns_info") or ()]
+    return list(service.get("vh_domain_name") or [row["host"] for row in service.get("vh_matches") or ()])
 
 
 def _plain(service: dict[str, Any], objects: _Objects) -> Iterator[Host]:

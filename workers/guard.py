@@ -36,13 +36,13 @@ from shared.state.work import MILLION
 from workers import owned
 from workers.contact import ANY
 from workers.fields import Context
-from workers.model.context import context_for
 from workers.model.hosts import desired_host
+from workers.model.layout import layout_of
 from workers.model.routes import desired_routes
 from workers.model.shards import desired_shard
 from workers.model.types import AviObject, Desired, Facts, Problem, object_id
 from workers.parts import routes_taken
-from workers.snapshot import Snapshots, buckets_of
+from workers.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Guard:
             own[owners[id_]].add(id_)
             losses.known[f"objects of type {_type(id_)}"] += 1
         gone = {id_ for id_, owner in owners.items() if owner in leaving}
-        emptied = self._emptied(leaving, own, facts)
+        emptied = self._emptied(leaving, own)
         for key, ids in own.items():
             claim.progress = time.monotonic()
             if key in leaving and key.startswith("host:"):
@@ -161,16 +161,12 @@ class Guard:
         self._routes(facts, losses)
         return losses
 
-    def _emptied(self, leaving: set[str], standing: Iterable[str], facts: Facts) -> set[str]:
-        """The shards that are on their way because all their hosts are."""
-        context = context_for(self.settings, facts)
-        if context.unserved:
-            return set()
-        tenants = {key.partition("/")[0] for key in standing if key.startswith("shard:")}
+    def _emptied(self, leaving: set[str], standing: Iterable[str]) -> set[str]:
+        """The shards that are on their way because all their hosts are, by the rows that the hosts have left."""
+        rows = {keys.host_key(host): orjson.loads(text)["shards"] for host, text in self.state.hash("rows").items()}
 
-        def shards_of(hosts: Iterable[str]) -> set[str]:
-            parents = {context.parent(keys.split(key)[1]) for key in hosts if key.startswith("host:")}
-            return {f"{tenant}/{parent}" for tenant in tenants for parent in parents}
+        def shards_of(owners: Iterable[str]) -> set[str]:
+            return {shard for owner in owners for shard in rows.get(owner, ())}
 
         return (shards_of(leaving) | leaving) - shards_of(set(standing) - leaving)
 
@@ -181,8 +177,8 @@ class Guard:
             return desired_host(self.snapshots.host(rest, facts)[0], self.settings, facts)
         if kind == "shard":
             tenant, _, parent = rest.partition("/")
-            buckets = buckets_of(parent, self.settings)
-            snapshot, _ = self.snapshots.shard(tenant, parent, buckets, self.ledger.standing_of, facts)
+            refs = layout_of(self.settings).refs(parent)
+            snapshot, _ = self.snapshots.shard(tenant, parent, refs, self.ledger.standing_of, facts)
             return desired_shard(snapshot, self.settings, facts)
         return None
 

@@ -19,6 +19,7 @@ from workers.contact import ANY
 from workers.execute import Executor, entry_of
 from workers.facts import name_of
 from workers.model.hosts import desired_host
+from workers.model.layout import layout_of
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
@@ -27,7 +28,7 @@ from workers.outcome import Result
 from workers.parts import merge_shared
 from workers.reconcile import Handler, ObjectRuns, row_of
 from workers.scope import expand
-from workers.snapshot import Snapshots, buckets_of
+from workers.snapshot import Snapshots
 
 SHARED_TRIES = 8
 LONGEST_ADDRESS_WAIT = 60.0
@@ -40,6 +41,7 @@ class Handlers:
         self, settings: Settings, state: State, work: Work, snapshots: Snapshots, executor: Executor, avi: AviClient
     ) -> None:
         self.settings = settings
+        self.layout = layout_of(settings)
         self.state = state
         self.work = work
         self.mirror = Mirror(state)
@@ -72,15 +74,15 @@ class Handlers:
     def shard(self, claim: Claim) -> Result:
         """A shared parent, its vsvip and what hangs on it."""
         tenant, _, parent = keys.split(claim.key)[1].partition("/")
-        buckets = buckets_of(parent, self.settings)
+        refs = self.layout.refs(parent)
 
         def compute() -> Desired:
-            snapshot, facts = self.snapshots.shard(tenant, parent, buckets, self.ledger.standing_of)
+            snapshot, facts = self.snapshots.shard(tenant, parent, refs, self.ledger.standing_of)
             return desired_shard(snapshot, self.settings, facts)
 
         result, desired, view = self.objects.run(claim, compute)
         lacking, view = self._addresses(claim, tenant, parent, desired, view)
-        self._tell_statuses(claim, tenant, parent, buckets, view)
+        self._tell_statuses(claim, tenant, parent, refs, view)
         if lacking and result.outcome == "done":
             return replace(result, outcome="again", delay=min(LONGEST_ADDRESS_WAIT, 2.0**claim.waited), contact=True)
         return result
@@ -124,7 +126,7 @@ class Handlers:
         want4 = network.cidr is not None or network.v6cidr is None
         return (want4 and not addresses.get("v4")) or (network.v6cidr is not None and not addresses.get("v6"))
 
-    def _tell_statuses(self, claim: Claim, tenant: str, parent: str, buckets: list[int], view: LedgerView) -> None:
+    def _tell_statuses(self, claim: Claim, tenant: str, parent: str, refs: list[str], view: LedgerView) -> None:
         """Marks the statuses of the shard's Ingresses when its addresses or its virtual service changed."""
         vsvip = view.own.get(object_id("vsvip", tenant, parent))
         parent_vs = view.own.get(object_id("virtualservice", tenant, parent))
@@ -135,8 +137,7 @@ class Handlers:
             return
         found = {
             keys.status_key("Ingress", member.partition(" ")[2].partition("/")[2])
-            for bucket in buckets
-            for member in self.mirror.dependents(f"Bucket/{bucket}")
+            for member in self.mirror.dependents(*refs)
         }
         self.work.mark(sorted(found), "change", f"{parent} has new addresses", bulk=claim.bulk)
         with bounded():

@@ -18,7 +18,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import orjson
 
@@ -206,7 +205,7 @@ def row_of(desired: Desired, view: LedgerView) -> str:
     standing = {id_: entry.uuid for id_, entry in sorted(view.own.items()) if entry.stands and _matters(id_)}
     if desired.row is None and not standing:
         return ""
-    row: dict[str, Any] = {"shards": desired.shards, "row": desired.row, "standing": standing}
+    row = {"shards": desired.shards, "row": desired.row, "faces": desired.faces, "standing": standing}
     return orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode()
 
 

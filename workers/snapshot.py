@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 
 from shared.errors import StateError
-from shared.settings.model import Settings
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.types import Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
@@ -33,13 +32,6 @@ class StatusSnapshot:
     namespaces: Objects
     classes: Objects
     facts: Facts
-
-
-def buckets_of(parent: str, settings: Settings) -> list[int]:
-    """The buckets of hosts that a shared parent serves."""
-    number = int(parent.rpartition("-")[2])
-    mask = max(settings.shard_size.value - 1, 0)
-    return [bucket for bucket in range(8) if bucket & mask == number]
 
 
 def store_facts(state: State, facts: Facts) -> bool:
@@ -94,21 +86,19 @@ class Snapshots:
         self,
         tenant: str,
         parent: str,
-        buckets: Iterable[int],
+        refs: Iterable[str],
         standing: Callable[[Sequence[str]], Collection[str]],
         facts: Facts | None = None,
     ) -> tuple[ShardSnapshot, Facts]:
-        """Every Ingress with a host in one of the `buckets`; `standing` tells what stands of some owner keys.
+        """The Ingresses behind `refs` (see `Layout.refs`) and all others that name one of their hosts.
 
-        `facts` take the place of those of the last census.
+        `standing` tells what stands of some owner keys; `facts` take the place of those of the last census.
         """
-        ids: set[str] = set()
-        hosts: set[str] = set()
-        for bucket in buckets:
-            for member in self.mirror.dependents(f"Bucket/{bucket}"):
-                host, _, ingress = member.partition(" ")
-                hosts.add(host)
-                ids.add(ingress.partition("/")[2])
+        members = self.mirror.dependents(*refs)
+        hosts = {member.partition(" ")[0] for member in members}
+        if not all(ref.startswith("Bucket/") for ref in refs):  # a bucket has every Ingress of its hosts already
+            members |= self.mirror.dependents(*(f"Host/{keys.split(host)[1]}" for host in sorted(hosts)))
+        ids = {member.partition(" ")[2].partition("/")[2] for member in members}
         ingresses = tuple(self.mirror.get("Ingress", sorted(ids)).values())
         versions = self.mirror.version(["Namespace", "IngressClass"])
         (facts_at,) = self.state.fields("meta", ["facts_digest"])

@@ -19,9 +19,9 @@ from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.accept import acceptance, ingress_problems, tenant_of
-from workers.model.context import Context, context_for
+from workers.model.context import context_for
 from workers.model.status import ingress_status
-from workers.model.types import HostVips, Problem, object_id, split_object_id
+from workers.model.types import HostVips, Problem, split_object_id
 from workers.outcome import Result
 from workers.snapshot import Snapshots
 
@@ -145,21 +145,18 @@ class StatusRuns:
             return Result(problems=problems)  # without an annotation of ours the status is somebody else's
         if accepted.ours:
             tenant = tenant_of(ingress["ns"], namespaces, context)
-            vips = self._vips(snapshot.rows, tenant, context)
+            vips = self._vips(snapshot.rows, tenant)
             served = ingress_status(ingress, vips, self.settings, facts, current=current, tenant=tenant)
             wanted = _keep_unknown(served, current, ingress, vips)
         self._write(ingress, current, wanted, vips)
         return Result(problems=problems)
 
-    def _vips(self, rows: Mapping[str, Any], tenant: str, context: Context) -> dict[str, HostVips]:
+    def _vips(self, rows: Mapping[str, Any], tenant: str) -> dict[str, HostVips]:
         """What stands for each host of the Ingress; hosts that don't stand yet are left out."""
-        asked: list[tuple[str, str]] = []
-        for host in rows:
-            parent = context.parent(host)
-            owner = keys.shard_key(tenant, parent)
-            asked += [(owner, object_id("vsvip", tenant, parent)), (owner, object_id("virtualservice", tenant, parent))]
-        entries = self.ledger.entries(list(dict.fromkeys(asked)))
-        found = {host: _vips_of(row, entries, tenant, context.parent(host)) for host, row in rows.items()}
+        faces = {host: row["faces"][tenant] for host, row in rows.items() if tenant in row.get("faces", {})}
+        asked = {tuple(owned) for face in faces.values() for owned in (face["vsvip"], *face["services"])}
+        entries = self.ledger.entries(sorted(asked))
+        found = {host: _vips_of(rows[host], face, entries, tenant) for host, face in faces.items()}
         return {host: vips for host, vips in found.items() if vips is not None}
 
     def _write(
@@ -200,18 +197,19 @@ class StatusRuns:
             self.reporter.event(Problem("Ingress", ingress["ns"], ingress["name"], reason, message, warning=False))
 
 
-def _vips_of(row: Mapping[str, Any], entries: Mapping[str, LedgerEntry], tenant: str, parent: str) -> HostVips | None:
-    """What serves a host: its own virtual service if one stands, else the shared parent; None while neither does."""
-    vsvip = entries.get(object_id("vsvip", tenant, parent))
-    parent_vs = entries.get(object_id("virtualservice", tenant, parent))
-    standing = {id_: uuid for id_, uuid in row["standing"].items() if split_object_id(id_)[1] == tenant}
-    if not standing or vsvip is None or not vsvip.stands or parent_vs is None or not parent_vs.stands:
+def _vips_of(
+    row: Mapping[str, Any], face: Mapping[str, Any], entries: Mapping[str, LedgerEntry], tenant: str
+) -> HostVips | None:
+    """What serves a host (`face`: see the model's Face): the best virtual service that stands; None while none does."""
+    vsvip = entries.get(face["vsvip"][1])
+    if vsvip is None or not vsvip.stands or not any(split_object_id(id_)[1] == tenant for id_ in row["standing"]):
         return None
-    v4, v6 = tuple(vsvip.extra.get("v4", ())), tuple(vsvip.extra.get("v6", ()))
-    for id_, uuid in standing.items():
-        if id_.startswith("virtualservice/"):
-            return HostVips(uuid, split_object_id(id_)[2], v4, v6)
-    return HostVips(parent_vs.uuid, parent, v4, v6)
+    for _, id_ in face["services"]:
+        service = entries.get(id_)
+        if service is not None and service.stands:
+            v4, v6 = tuple(vsvip.extra.get("v4", ())), tuple(vsvip.extra.get("v6", ()))
+            return HostVips(service.uuid, split_object_id(id_)[2], v4, v6)
+    return None
 
 
 def _keep_unknown(

@@ -134,6 +134,8 @@ class Settings:
     cni_plugin: str = ""
     service_type: ServiceType = ServiceType.CLUSTER_IP
     shard_size: ShardSize = ShardSize.LARGE
+    evh: bool = False
+    vip_per_namespace: bool = False
     auto_fqdn: AutoFqdn = AutoFqdn.DEFAULT
     default_domain: str = ""
     disable_static_routes: bool = False

@@ -135,7 +135,7 @@ class AkoSettings(Section):
     events = Flag("enableEvents", default=True)
     api_port = Number("apiServerPort", 1, 65_535, whole=True, default=8080, env="AKO_API_PORT")
     delete_config = Flag("deleteConfig", default=False)
-    evh = Flag("enableEVH", default=False, env="ENABLE_EVH", use=_DECISIVE)
+    evh = Flag("enableEVH", default=False, env="ENABLE_EVH")
     namespace_selector = Part("namespaceSelector", NamespaceSelector)
     services_api = Flag("servicesAPI", default=False, env="SERVICES_API", use=_PENDING)
     vip_per_namespace = Flag("vipPerNamespace", default=False, env="VIP_PER_NAMESPACE", use=_DECISIVE)

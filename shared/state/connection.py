@@ -103,10 +103,10 @@ class State:
         with bounded():
             return cast("list[str | None]", self.client.hmget(self.key(name), list(fields)))
 
-    def members(self, name: str) -> set[str]:
-        """A whole set."""
+    def members(self, *names: str) -> set[str]:
+        """The members of some sets (at least one)."""
         with bounded():
-            return cast("set[str]", self.client.smembers(self.key(name)))
+            return cast("set[str]", self.client.sunion([self.key(name) for name in names]))
 
     def close(self) -> None:
         """Closes this thread's connection; the others end with their threads."""

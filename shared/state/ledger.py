@@ -140,7 +140,7 @@ class Ledger:
         self.state.script("doubt", cause, how, owner, *ids)
 
     def standing_of(self, owners: Sequence[str]) -> frozenset[str]:
-        """The pools and virtual services of some owner keys that stand on the controller for certain."""
+        """What stands for certain of some owner keys: pools, certificates, vsvips and virtual services."""
         standing: set[str] = set()
         for start in range(0, len(owners), 500):
             standing.update(self.state.script("standing", *owners[start : start + 500]))

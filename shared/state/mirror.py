@@ -107,9 +107,12 @@ class Mirror:
         """A text per kind that is another whenever an object of it has changed, also after a flush; for caches."""
         return self.state.fields("versions", list(kinds))
 
-    def dependents(self, ref: str) -> set[str]:
-        """Members of the reverse index `ref`: texts `<work key> <Kind>/<id>`, the key "-" when it has none."""
-        return self.state.members(f"ix:{ref}")
+    def dependents(self, *refs: str) -> set[str]:
+        """Members of the reverse indexes `refs`: texts `<work key> <Kind>/<id>`, the key "-" when it has none."""
+        found: set[str] = set()
+        for start in range(0, len(refs), 500):
+            found |= self.state.members(*(f"ix:{ref}" for ref in refs[start : start + 500]))
+        return found
 
 
 def _item(projection: Projection) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from cli.stack import Stack
 from shared.avi.client import AviClient
 from shared.errors import AkoError
 from shared.settings import load_credentials
-from workers.model import names
+from workers.model.layout import Layout
 
 HOST, GONE = cluster.host(0), "gone.example.com"
 ROUTE = {
@@ -93,14 +93,14 @@ def site(outside: Stack, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Iterat
 def test_without_orphans_it_says_so(site: Site) -> None:
     """Objects of others, of another cluster and of hosts that the cluster names are no orphans: exit code 0."""
     site.make("pool", f"bench-x--{GONE}", cluster_name="bench-x", Host=GONE)
-    site.make("httppolicyset", names.policy_set("bench--", "bench", HOST), Host=HOST, Namespace="bench")
+    site.make("httppolicyset", Layout("bench--").policy_set("bench", HOST), Host=HOST, Namespace="bench")
     assert site.found() == {}
     assert site.run("table") == (0, "no orphans of cluster bench\n")
 
 
 def test_each_reason_is_named(site: Site) -> None:
     """A host that nobody names, objects without a key, and a parent without hosts; its vsvip stays on purpose."""
-    policies = names.policy_set("bench--", "bench", GONE)
+    policies = Layout("bench--").policy_set("bench", GONE)
     site.make("httppolicyset", policies, Host=GONE, Namespace="bench")
     site.make("pool", "bench--gold-one", InfrasettingName="gold")
     site.make("l4policyset", "bench--red-db", Namespace="red", ServiceName="db")

@@ -21,7 +21,7 @@ from simulator.avi.app import AviSimulator
 from simulator.server import running
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = ("01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico")
+CASES = ("01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico", "08-evh")
 
 WIDE = 1000
 

@@ -18,7 +18,7 @@ ControllerSettings: {controllerHost: avi.example.com, vrfName: blue}
 image: {repository: registry.example.com/ako}
 """
 BAD = """
-AKOSettings: {clusterName: demo, cniPlugin: flannel, ipFamily: V4_V6, enableEVH: true}
+AKOSettings: {clusterName: demo, cniPlugin: flannel, ipFamily: V4_V6, vpcMode: true}
 NetworkSettings: {vipNetworkList: [{networkName: net1, v6cidr: "2001:db8:10::/129"}]}
 """
 
@@ -104,7 +104,7 @@ def test_a_bad_file_has_one_line_per_mistake(values: Path, capsys: pytest.Captur
     assert [line.partition(": ")[0] for line in err.splitlines()] == [
         "NetworkSettings.vipNetworkList[0].v6cidr",
         "ControllerSettings.controllerHost",
-        "AKOSettings.enableEVH",
+        "AKOSettings.vpcMode",
         "AKOSettings.ipFamily",
         "AKOSettings.cniPlugin",
     ]

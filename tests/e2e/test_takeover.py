@@ -14,7 +14,7 @@ from tests.e2e.scene import Scene
 from tests.support import wait_for
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-CASES = ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico"]
+CASES = ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico", "08-evh"]
 
 
 def values_of(case: str) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def values_of(case: str) -> dict[str, Any]:
             "clusterName": "peer",
             "cniPlugin": environ["CNI_PLUGIN"],
             "ipFamily": environ["IP_FAMILY"],
+            "enableEVH": environ.get("ENABLE_EVH", "false"),
         },
         "NetworkSettings": {
             "vipNetworkList": json.loads(environ["VIP_NETWORK_LIST"]),

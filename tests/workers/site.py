@@ -58,6 +58,9 @@ class Site:
     """`apply` and `delete` change the cluster, `run` works until nothing is ready, `avi` is the controller."""
 
     def __init__(self, redis_url: str, avi_url: str, simulator: AviSimulator, **environ: str) -> None:
+        self.redis_url = redis_url
+        self.environ = environ
+        self.avi_url = avi_url
         self.settings = load(
             None,
             {
@@ -82,6 +85,16 @@ class Site:
         self.epoch = self.mirror.begin(self.settings.digest())
         self.apply(*cluster.base())
         self.mirror.complete(self.epoch)
+
+    def changed(self, **environ: str) -> Site:
+        """The same cluster and controller under other settings; this site is at its end."""
+        self.close()
+        return Site(self.redis_url, self.avi_url, self.simulator, **environ)
+
+    def close(self) -> None:
+        """Ends the connections to the controller."""
+        self.avi.close()
+        self.worker.avi.close()
 
     def apply(self, *objects: dict[str, Any]) -> None:
         for obj in objects:
@@ -124,6 +137,11 @@ class Site:
     def find(self, type_: str, name: str) -> dict[str, Any] | None:
         return self.avi.find(type_, name)
 
+    def writes(self) -> list[tuple[str, str]]:
+        """(method, path) of the calls that wrote since the audit was cleared."""
+        shown = self.simulator.audit.shown(0)
+        return [(c["method"], c["path"]) for c in shown if c["method"] != "GET" and "/api/" in c["path"]]
+
     def calls(self, method: str, type_: str) -> list[dict[str, Any]]:
         """The calls of one method for one type since the audit was cleared."""
         shown = self.simulator.audit.shown(0)
@@ -138,5 +156,4 @@ def site(redis_url: str, **environ: str) -> Iterator[Site]:
         try:
             yield made
         finally:
-            made.avi.close()
-            made.worker.avi.close()
+            made.close()

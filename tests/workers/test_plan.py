@@ -414,7 +414,7 @@ def test_a_failed_operation_leaves_nothing_dangling(
     assert world.plan(*after) == Plan()
 
 
-@pytest.mark.parametrize("case", ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico"])
+@pytest.mark.parametrize("case", ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico", "08-evh"])
 def test_what_ako_made_is_taken_over_without_a_write(case: str) -> None:
     """Expects an empty plan for the model's objects over a controller that holds what AKO sent for the same cluster."""
     world = World(parent=False)

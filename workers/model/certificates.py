@@ -6,12 +6,13 @@ the object fetches both from the Secret at that moment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from workers.model import names
 from workers.model.context import Context
 from workers.model.markers import marker
-from workers.model.rules import usable_certificates
+from workers.model.rules import Served, usable_certificates
 from workers.model.types import AviObject, SecretRef
 
 CERTIFICATE = "sslkeyandcertificate"
@@ -25,9 +26,7 @@ def certificates_of(
     """The certificate of `tls.crt` and, when the Secret has a second pair, that of `alt.crt`."""
     namespace, _, secret_name = secret_id.partition("/")
     objects = []
-    for crt in usable_certificates(secret):
-        formula = names.certificate if crt == "tls.crt" else names.alternate_certificate
-        name = formula(context.prefix, host)
+    for crt, name in _names(host, secret, context).items():
         body = {
             "name": name,
             "created_by": context.created_by,
@@ -40,3 +39,17 @@ def certificates_of(
             AviObject(CERTIFICATE, tenant, name, body, secret=SecretRef(namespace, secret_name, crt, _KEYS[crt]))
         )
     return objects
+
+
+def certificates_listed(
+    served: Served, host: str, secrets: Mapping[str, dict[str, Any]], context: Context
+) -> list[str]:
+    """The names of the certificates that a host wants to be served with."""
+    return list(_names(host, secrets[served.secret], context).values()) if served.certified else []
+
+
+def _names(host: str, secret: dict[str, Any], context: Context) -> dict[str, str]:
+    """The names of the certificates that a Secret gives a host, by the field of the Secret that holds each."""
+    layout = context.layout
+    made = {"tls.crt": layout.certificate(host), "alt.crt": layout.alternate_certificate(host)}
+    return {crt: made[crt] for crt in usable_certificates(secret)}

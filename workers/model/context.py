@@ -13,6 +13,7 @@ from typing import Any
 from shared.addresses import Family, avi_subnet
 from shared.settings.model import ServiceType, Settings, ShardSize
 from workers.model import names
+from workers.model.layout import Layout, layout_of
 from workers.model.markers import marker
 from workers.model.types import Facts
 
@@ -29,6 +30,7 @@ class Context:
 
     settings: Settings
     facts: Facts
+    layout: Layout
     prefix: str
     created_by: str
     cluster: dict[str, Any]
@@ -39,10 +41,6 @@ class Context:
     families: Collection[Family]
     domains: tuple[str, ...]
     unserved: str
-
-    def parent(self, host: str) -> str:
-        """The shared parent virtual service of `host`."""
-        return names.shared_parent(self.prefix, names.shard_number(host, self.settings.shard_size))
 
 
 _last: tuple[Settings, Facts, Context] | None = None
@@ -66,6 +64,7 @@ def _context(settings: Settings, facts: Facts) -> Context:
     return Context(
         settings=settings,
         facts=facts,
+        layout=layout_of(settings),
         prefix=settings.prefix,
         created_by=settings.created_by,
         cluster=marker("clustername", settings.cluster_name),
@@ -94,7 +93,7 @@ def _placement(settings: Settings, facts: Facts) -> list[dict[str, Any]]:
 
 
 def _unserved(settings: Settings) -> str:
-    if settings.shard_size is ShardSize.DEDICATED:
+    if settings.shard_size is ShardSize.DEDICATED and not (settings.evh and settings.vip_per_namespace):
         return "L7Settings.shardVSSize DEDICATED"
     if settings.service_type is not ServiceType.CLUSTER_IP:
         return f"L7Settings.serviceType {settings.service_type.value}"

@@ -1,7 +1,8 @@
 """All Avi objects of one host.
 
-Per tenant: a pool for each plain path (its place is in the shard's pool group), and for TLS a certificate, a pool and a
-pool group for each path, the policy sets that switch between them and the SNI child virtual service.
+Per tenant, in whatever form `layout` gives the host: a virtual service of its own with the paths that it switches (a
+pool and a pool group for each, the policy sets that lead there, for TLS a certificate), and with shared SNI a pool for
+each plain path, whose place is in the shard's pool group.
 
 A host that moves from plain to TLS wants its plain pools, with their servers kept up to date, as long as its child
 virtual service doesn't stand (`rules.members`), and says under `waits` that it has to run again when it does. Then the
@@ -16,14 +17,15 @@ from typing import Any
 
 from shared.settings.model import Settings
 from workers.model import names
-from workers.model.certificates import certificates_of
+from workers.model.certificates import certificates_listed, certificates_of
 from workers.model.context import Context, context_for
-from workers.model.policies import path_policies
-from workers.model.pools import plain_pool, secure_pool, secure_pool_group
-from workers.model.rules import Path, Served, child_id, members, read_rules
+from workers.model.policies import host_redirect, path_policies
+from workers.model.pools import own_pool, own_pool_group, plain_pool
+from workers.model.rules import Path, Served, members, parent_of, read_rules, service_id
 from workers.model.servers import Server, servers_of
-from workers.model.types import AviObject, Desired, Facts, HostSnapshot, Problem
-from workers.model.virtualservices import child
+from workers.model.types import AviObject, Desired, Face, Facts, HostSnapshot, Problem, object_id
+from workers.model.vips import VSVIP
+from workers.model.virtualservices import VIRTUAL_SERVICE, child
 
 
 def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> Desired:
@@ -40,20 +42,28 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
     pods = _Servers(snapshot, context, problems)
     for served in found:
         moving = [member for member in members(served, snapshot.host, snapshot.standing, context) if member.kept]
-        if moving and served.has_child:
-            waits.append(child_id(served, snapshot.host, context))
-        objects += _secure(served, snapshot, pods, context)
+        if moving and served.has_service:
+            waits.append(service_id(served, snapshot.host, context))
+        objects += _own(served, snapshot, pods, context)
         objects += _plain(served, snapshot, pods, context)
-        row[_shard(served, snapshot, context)] = _row(served, snapshot, context)
-    return Desired(tuple(objects), tuple(dict.fromkeys(problems)), row or None, tuple(row), waits=tuple(waits))
+        if shard := _shard(served, snapshot, context):
+            row[shard] = _row(served, snapshot, context)
+    return Desired(
+        tuple(objects),
+        tuple(dict.fromkeys(problems)),
+        row or None,
+        tuple(row),
+        waits=tuple(waits),
+        faces={served.tenant: _face(served, snapshot, context) for served in found},
+    )
 
 
 def _frozen(found: list[Served], snapshot: HostSnapshot, problems: list[Problem], context: Context) -> Desired:
-    """Nothing is built; the shard is told that it has to keep what it lists. No shard can be named for DEDICATED."""
-    row: dict[str, Any] = {}
-    if not context.unserved:
-        row = {_shard(served, snapshot, context): {"fqdn": snapshot.host, "frozen": True} for served in found}
-    return Desired(problems=tuple(problems), row=row or None, shards=tuple(row), frozen=True)
+    """Nothing is built; the shard is told that it has to keep what it lists."""
+    shards = [_shard(served, snapshot, context) for served in found]
+    row = {shard: {"fqdn": snapshot.host, "frozen": True} for shard in shards if shard}
+    faces = {served.tenant: _face(served, snapshot, context) for served in found}
+    return Desired(problems=tuple(problems), row=row or None, shards=tuple(row), faces=faces, frozen=True)
 
 
 class _Servers:
@@ -75,18 +85,24 @@ class _Servers:
         return known
 
 
-def _secure(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Context) -> list[AviObject]:
-    if not served.has_child:
+def _own(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Context) -> list[AviObject]:
+    """The host's own virtual service with everything below it, in the order of the references."""
+    if not served.has_service:
         return []
-    host, tenant, paths = snapshot.host, served.tenant, served.secure
-    certificates = certificates_of(host, tenant, served.secret, snapshot.secrets[served.secret], context)
+    host, tenant, paths = snapshot.host, served.tenant, served.paths
+    certificates: list[AviObject] = []
     policies = path_policies(paths, host, tenant, context)
+    if served.certified:
+        certificates = certificates_of(host, tenant, served.secret, snapshot.secrets[served.secret], context)
+        if context.layout.whole:
+            policies.insert(0, host_redirect(host, paths[0].namespace, tenant, context))
+    parent = parent_of(served, host, context)
     return [
         *certificates,
-        *(secure_pool(path, host, tenant, pods.of(path), context) for path in paths),
-        *(secure_pool_group(path, host, tenant, context) for path in paths),
+        *(own_pool(path, host, tenant, pods.of(path), context) for path in paths),
+        *(own_pool_group(path, host, tenant, context) for path in paths),
         *policies,
-        child(host, tenant, paths, certificates, policies, context),
+        child(host, tenant, parent, paths, certificates, policies, context),
     ]
 
 
@@ -98,14 +114,30 @@ def _plain(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Cont
 
 
 def _shard(served: Served, snapshot: HostSnapshot, context: Context) -> str:
-    return names.shard_key(served.tenant, context.parent(snapshot.host))
+    """The key of the shared parent, "" without one."""
+    parent = parent_of(served, snapshot.host, context)
+    return names.shard_key(served.tenant, parent) if parent else ""
 
 
 def _row(served: Served, snapshot: HostSnapshot, context: Context) -> dict[str, Any]:
     """What the shard's lists depend on, but for what stands: plain members with labels, and the child if any."""
     plain = [[member.pool, member.label] for member in members(served, snapshot.host, (), context)]
     row: dict[str, Any] = {"fqdn": snapshot.host, "members": plain}
-    if served.secure:
-        row["tls"] = [[path.namespace, path.ingress, path.path] for path in served.secure]
-        row["child"] = names.child(context.prefix, snapshot.host) if served.has_child else ""
+    if served.own:
+        row["child"] = context.layout.virtual_service(snapshot.host) if served.has_service else ""
+    if context.layout.whole:
+        row["certificates"] = certificates_listed(served, snapshot.host, snapshot.secrets, context)
+    elif served.own:
+        row["tls"] = [[path.namespace, path.ingress, path.path] for path in served.own]
     return row
+
+
+def _face(served: Served, snapshot: HostSnapshot, context: Context) -> Face:
+    """Who serves the host: its own virtual service; with shared SNI the parent, as long as that doesn't stand."""
+    own = (names.host_key(snapshot.host), service_id(served, snapshot.host, context))
+    parent = parent_of(served, snapshot.host, context)
+    shard = names.shard_key(served.tenant, parent)
+    services = [own] if served.own else []
+    if not context.layout.whole:
+        services.append((shard, object_id(VIRTUAL_SERVICE, served.tenant, parent)))
+    return Face(tuple(services), (shard, object_id(VSVIP, served.tenant, parent)))

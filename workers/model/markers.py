@@ -16,10 +16,10 @@ import orjson
 _METADATA_TAIL = (
     '"namespace_svc_name":null,"crd_status":{"type":"","value":"","status":""},"pool_ratio":%d,'
     '"passthrough_parent_ref":"","passthrough_child_ref":"","gateway":"","httproute":"","httproute_rule_name":"",'
-    '"insecureedgetermallow":false,"is_mci_ingress":false,"fqdn_reuse_policy":"","host_namespace_ingress_name":null}'
+    '"insecureedgetermallow":false,"is_mci_ingress":false,"fqdn_reuse_policy":"","host_namespace_ingress_name":%s}'
 )
-_POOL_TAIL = _METADATA_TAIL % 100
-_VS_TAIL = _METADATA_TAIL % 0
+_POOL_TAIL = _METADATA_TAIL % (100, "null")
+_VS_TAIL = _METADATA_TAIL % (0, "null")
 
 PARENT_METADATA = f'{{"namespace_ingress_name":null,"ingress_name":"","namespace":"","hostnames":null,{_VS_TAIL}'
 """`service_metadata` of a shared parent, which belongs to no Kubernetes object."""
@@ -52,11 +52,13 @@ def pool_metadata(namespace: str, ingress: str, host: str) -> str:
     )
 
 
-def child_metadata(namespace: str, ingresses: list[str], host: str) -> str:
-    """`service_metadata` of a child virtual service; `ingresses` are `ns/name` texts."""
+def host_metadata(namespace: str, ingresses: list[str], host: str, *, by_host: bool) -> str:
+    """`service_metadata` of a host's own virtual service; `ingresses` are `ns/name` texts, with EVH also `by_host`."""
+    listed = orjson.dumps(ingresses).decode()
+    tail = _METADATA_TAIL % (0, f"{{{_quoted(host)}:{listed}}}") if by_host else _VS_TAIL
     return (
-        f'{{"namespace_ingress_name":{orjson.dumps(ingresses).decode()},"ingress_name":"",'
-        f'"namespace":{_quoted(namespace)},"hostnames":[{_quoted(host)}],{_VS_TAIL}'
+        f'{{"namespace_ingress_name":{listed},"ingress_name":"",'
+        f'"namespace":{_quoted(namespace)},"hostnames":[{_quoted(host)}],{tail}'
     )
 
 

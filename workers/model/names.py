@@ -1,4 +1,4 @@
-"""Every name that we give, and every reference by name, in one place.
+"""The names of shared objects, and every reference by name; what a host's own objects are called is in `layout`.
 
 The formulas are AKO's, so that its objects are met again under their names. They are not injective (`/a/b` and `/a_b`
 give one pool name, `team` + `a-x.com` and `team-a` + `x.com` one policy name): whoever builds objects has to expect
@@ -10,7 +10,9 @@ reference is compared by the object it means but a golden body as text.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from typing import NamedTuple
 from urllib.parse import quote
 
 from shared.kinds import fnv1a32
@@ -20,6 +22,10 @@ MAX_NAME = 255
 """Characters that the controller accepts in a name."""
 
 _SHARED = "Shared-L7-"
+_EVH = "EVH-"
+_NAMESPACE = "NS-"
+_SHARD = "0|[1-9][0-9]?"
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NOT_DNS = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -35,45 +41,52 @@ def shard_number(host: str, size: ShardSize) -> int:
     return fnv1a32(host) & (size.value - 1)
 
 
-def shared_parent(prefix: str, number: int) -> str:
-    """The shared parent virtual service; its vsvip, pool group, datascript and redirect policy bear the same name."""
-    return f"{prefix}{_SHARED}{number}"
+def encoded(prefix: str, name: str) -> str:
+    """What EVH makes of the name `prefix` + `name`: short however long the name is."""
+    return prefix + hashlib.sha1((prefix + name).encode(), usedforsecurity=False).hexdigest()
 
 
-def is_shared_parent(name: str, prefix: str) -> bool:
-    """Whether `name` is one that `shared_parent` makes, whatever the present number of shards."""
-    start = prefix + _SHARED
-    return name.startswith(start) and re.fullmatch(r"0|[1-9][0-9]?", name[len(start) :]) is not None
+class Parent(NamedTuple):
+    """A shared parent virtual service: of all hosts with a shard number, or (EVH only) of a namespace's hosts.
 
+    Its vsvip, and with SNI its pool group, datascript and redirect policy, bear the same name.
+    """
 
-def child(prefix: str, host: str) -> str:
-    """The SNI child virtual service of a TLS host."""
-    return prefix + host
+    evh: bool
+    shard: str
 
+    def name(self, prefix: str) -> str:
+        """The name on the controller."""
+        return f"{prefix}{_SHARED}{_EVH if self.evh else ''}{self.shard}"
 
-def certificate(prefix: str, host: str) -> str:
-    """The certificate made from `tls.crt` of a host's Secret."""
-    return prefix + host
+    @property
+    def namespace(self) -> str:
+        """The namespace whose hosts it serves, "" when a shard number decides."""
+        return self.shard.removeprefix(_NAMESPACE) if self.shard.startswith(_NAMESPACE) else ""
 
+    @classmethod
+    def of_shard(cls, evh: bool, number: int) -> Parent:
+        """The parent of the hosts with this shard number."""
+        return cls(evh, str(number))
 
-def alternate_certificate(prefix: str, host: str) -> str:
-    """The certificate made from `alt.crt`."""
-    return f"{prefix}{host}-alt"
+    @classmethod
+    def of_namespace(cls, namespace: str) -> Parent:
+        """The parent of a namespace's hosts."""
+        return cls(True, _NAMESPACE + namespace)
+
+    @classmethod
+    def parse(cls, name: str, prefix: str) -> Parent | None:
+        """The parent with this name, whatever the present settings; None for any other name."""
+        start = prefix + _SHARED
+        rest = name.removeprefix(start)
+        parent = cls(rest.startswith(_EVH), rest.removeprefix(_EVH))
+        pattern = _SHARD if not parent.evh else f"{_SHARD}|{_NAMESPACE}{_LABEL}"
+        return parent if name.startswith(start) and re.fullmatch(pattern, parent.shard) else None
 
 
 def plain_pool(prefix: str, host: str, path: str, namespace: str, ingress: str) -> str:
     """The pool of one path of a host without TLS, a member of the shared pool group."""
     return f"{prefix}{(host + path).replace('/', '_')}-{namespace}-{ingress}"
-
-
-def secure_pool(prefix: str, namespace: str, host: str, path: str, ingress: str) -> str:
-    """The pool of one path of a TLS host; its pool group bears the same name."""
-    return f"{prefix}{namespace}-{host}{path.replace('/', '_')}-{ingress}"
-
-
-def policy_set(prefix: str, namespace: str, host: str) -> str:
-    """The HTTP policy set that switches the paths of a TLS host, one per namespace."""
-    return f"{prefix}{namespace}-{host}"
 
 
 def rule(policy: str, number: int) -> str:

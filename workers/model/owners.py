@@ -2,8 +2,9 @@
 
 `is_ours` tells our cluster's objects from all others: by equality, so that `c1` is not `c1-x`. `owner_of` gives the
 work key whose plan may change or delete the object. It answers only when the name is exactly what our formulas make
-from the object's markers; anything else (dedicated, EVH, passthrough, L4, AviInfraSetting) is the work of keys that
-this release doesn't have, so nobody owns it: it is reported and never deleted by itself.
+from the object's markers, under the present settings or under any others: so what an earlier choice of SNI or EVH
+left behind is its owner's to take away. Anything else (passthrough, L4, AviInfraSetting) is the work of keys
+that this release doesn't have, so nobody owns it: it is reported and never deleted by itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import unquote
 from shared.settings.model import Settings
 from workers.model import names
 from workers.model.certificates import CERTIFICATE
+from workers.model.layout import every_naming
 from workers.model.policies import POLICY_SET
 from workers.model.pools import POOL, POOL_GROUP
 from workers.model.types import WorkKey
@@ -40,8 +42,8 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
         return None
     name, markers = str(obj.get("name", "")), _markers(obj)
     if set(markers) == {"clustername"}:
-        shared = type_ not in (POOL, CERTIFICATE) and names.is_shared_parent(name, settings.prefix)
-        return names.shard_key(_tenant(obj, settings), name) if shared else None
+        parent = None if type_ in (POOL, CERTIFICATE) else names.Parent.parse(name, settings.prefix)
+        return names.shard_key(_tenant(obj, settings), name) if parent else None
     hosts = markers.get("Host", [])
     if len(hosts) != 1 or "InfrasettingName" in markers:
         return None
@@ -49,22 +51,24 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
 
 
 def _host_names(type_: str, host: str, markers: dict[str, list[str]], settings: Settings) -> set[str]:
-    """The names that our formulas make for an object of a host with these markers."""
-    prefix = settings.prefix
+    """The names that our formulas make, in any layout, for an object of a host with these markers."""
     namespace = _only(markers, "Namespace")
-    path, ingress = _only(markers, "Path"), _only(markers, "IngressName")
-    if type_ == VIRTUAL_SERVICE:
-        return {names.child(prefix, host)}
-    if type_ == CERTIFICATE:
-        return {names.certificate(prefix, host), names.alternate_certificate(prefix, host)}
-    if type_ == POLICY_SET:
-        return {names.policy_set(prefix, namespace, host)}
-    if type_ == POOL_GROUP:
-        return {names.secure_pool(prefix, namespace, host, path, ingress)}
+    path, ingress, service = _only(markers, "Path"), _only(markers, "IngressName"), _only(markers, "ServiceName")
+    found: set[str] = set()
+    for layout in every_naming(settings.prefix):
+        if type_ == VIRTUAL_SERVICE:
+            found.add(layout.virtual_service(host))
+        elif type_ == CERTIFICATE:
+            found |= {layout.certificate(host), layout.alternate_certificate(host)}
+        elif type_ == POLICY_SET:
+            found |= {layout.policy_set(namespace, host), layout.virtual_service(host)}
+        elif type_ == POOL_GROUP:
+            found.add(layout.pool_group(namespace, host, path, ingress))
+        elif type_ == POOL:
+            found.add(layout.pool(namespace, host, path, ingress, service))
     if type_ == POOL:
-        secure = names.secure_pool(prefix, namespace, host, path, ingress)
-        return {secure, names.plain_pool(prefix, host, path, namespace, ingress)}
-    return set()
+        found.add(names.plain_pool(settings.prefix, host, path, namespace, ingress))
+    return found
 
 
 def _markers(obj: dict[str, Any]) -> dict[str, list[str]]:

@@ -1,8 +1,9 @@
 """HTTP policy sets and the datascript: how a request finds its pool.
 
-A TLS host has one policy set per namespace on its child virtual service; its rules switch by path, longest first, so
-that the first match is the best one. A shard has one set that redirects its TLS hosts from port 80, and a datascript
-that selects, for all other hosts, the members of the shared pool group whose label matches host and path.
+A host with a virtual service of its own has one policy set per namespace on it; its rules switch by path, longest
+first, so that the first match is the best one. What redirects TLS hosts from port 80 is one set for a whole SNI shard,
+and one for each host in every other form. An SNI shard has a datascript that selects, for its plain hosts, the members
+of the shared pool group whose label matches host and path.
 
 `Prefix` and `ImplementationSpecific` mean "begins with", as with AKO: `/foo` also matches `/foobar`.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 from workers.model import names
 from workers.model.context import Context
-from workers.model.markers import path_markers, with_checksum
+from workers.model.markers import marker, path_markers, with_checksum
 from workers.model.rules import Path
 from workers.model.types import AviObject
 
@@ -32,7 +33,7 @@ avi.poolgroup.select("%s", string.lower(host .. "/" .. path))
 
 
 def path_policies(paths: list[Path], host: str, tenant: str, context: Context) -> list[AviObject]:
-    """One policy set per namespace that has TLS paths for the host, in the order in which the child refers to them.
+    """One policy set per namespace that has paths for the host, in the order in which its service refers to them.
 
     AKO's order, which we keep for its objects' sake: ascending by the first path of each set.
     """
@@ -44,19 +45,15 @@ def path_policies(paths: list[Path], host: str, tenant: str, context: Context) -
     return [_path_policy(namespace, group, host, tenant, context) for namespace, group in sets]
 
 
-def redirect_policy(parent: str, hosts: list[str], tenant: str, context: Context) -> AviObject:
-    """The shard's redirect from port 80 to HTTPS, for the given hosts (at least one)."""
-    rule = {
-        "name": names.rule(parent, 0),
-        "index": 0,
-        "enable": True,
-        "match": {
-            "host_hdr": {"match_criteria": "HDR_EQUALS", "value": sorted(hosts)},
-            "vs_port": {"match_criteria": "IS_IN", "ports": [80]},
-        },
-        "redirect_action": {"status_code": "HTTP_REDIRECT_STATUS_CODE_302", "protocol": "HTTPS", "port": 443},
-    }
-    return _policy_set(parent, [rule], tenant, [context.cluster], context)
+def shard_redirect(parent: str, hosts: list[str], tenant: str, context: Context) -> AviObject:
+    """The redirect from port 80 to HTTPS for the given hosts (at least one) of an SNI parent."""
+    return _redirect(parent, sorted(hosts), tenant, [context.cluster], context)
+
+
+def host_redirect(host: str, namespace: str, tenant: str, context: Context) -> AviObject:
+    """The redirect from port 80 to HTTPS on a host's own virtual service, whose name it bears."""
+    markers = [context.cluster, marker("Namespace", namespace), marker("Host", host)]
+    return _redirect(context.layout.virtual_service(host), [host], tenant, markers, context)
 
 
 def datascript(parent: str, tenant: str, context: Context) -> AviObject:
@@ -80,8 +77,22 @@ def policy_refs(policies: list[AviObject]) -> list[dict[str, Any]]:
     ]
 
 
+def _redirect(name: str, hosts: list[str], tenant: str, markers: list[dict[str, Any]], context: Context) -> AviObject:
+    rule = {
+        "name": names.rule(name, 0),
+        "index": 0,
+        "enable": True,
+        "match": {
+            "host_hdr": {"match_criteria": "HDR_EQUALS", "value": hosts},
+            "vs_port": {"match_criteria": "IS_IN", "ports": [80]},
+        },
+        "redirect_action": {"status_code": "HTTP_REDIRECT_STATUS_CODE_302", "protocol": "HTTPS", "port": 443},
+    }
+    return _policy_set(name, [rule], tenant, markers, context)
+
+
 def _path_policy(namespace: str, paths: list[Path], host: str, tenant: str, context: Context) -> AviObject:
-    name = names.policy_set(context.prefix, namespace, host)
+    name = context.layout.policy_set(namespace, host)
     rules = [_switching_rule(names.rule(name, index), index, path, host, context) for index, path in enumerate(paths)]
     markers = path_markers(
         context.cluster,
@@ -101,7 +112,7 @@ def _switching_rule(name: str, index: int, path: Path, host: str, context: Conte
             "match_case": "SENSITIVE",
             "match_str": [path.path],
         }
-    group = names.secure_pool(context.prefix, path.namespace, host, path.path, path.ingress)
+    group = context.layout.pool_group(path.namespace, host, path.path, path.ingress)
     return {
         "name": name,
         "index": index,

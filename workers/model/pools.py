@@ -1,7 +1,8 @@
 """Pools and pool groups.
 
-A plain path (no TLS) has a pool in the pool group that its whole shard shares, found by its priority label. A TLS path
-has a pool in a pool group of its own, to which a rule of the host's HTTP policy set points. A pool is made even when
+A path that its shard's datascript finds has a pool in the pool group that the whole shard shares, by its priority
+label. A path that the host's own virtual service switches has a pool in a pool group of its own, to which a rule of the
+host's HTTP policy set points. A pool is made even when
 its Service has no endpoints: its place in the rules must not come and go with them. Empty lists are not sent.
 """
 
@@ -30,23 +31,25 @@ def plain_pool(member: Member, host: str, tenant: str, servers: list[Server], co
     return _pool(member.pool, path, host, tenant, markers, servers, context)
 
 
-def secure_pool(path: Path, host: str, tenant: str, servers: list[Server], context: Context) -> AviObject:
-    """The pool of a TLS path."""
-    name = names.secure_pool(context.prefix, path.namespace, host, path.path, path.ingress)
+def own_pool(path: Path, host: str, tenant: str, servers: list[Server], context: Context) -> AviObject:
+    """The pool of a path that the host's own virtual service switches."""
+    name = context.layout.pool(path.namespace, host, path.path, path.ingress, path.service)
     markers = path_markers(context.cluster, path.namespace, host, [path.path], [path.ingress], path.service)
     return _pool(name, path, host, tenant, markers, servers, context)
 
 
-def secure_pool_group(path: Path, host: str, tenant: str, context: Context) -> AviObject:
-    """The pool group of a TLS path, with its one pool."""
-    name = names.secure_pool(context.prefix, path.namespace, host, path.path, path.ingress)
+def own_pool_group(path: Path, host: str, tenant: str, context: Context) -> AviObject:
+    """The pool group of such a path, with its one pool."""
+    layout = context.layout
+    name = layout.pool_group(path.namespace, host, path.path, path.ingress)
+    pool = layout.pool(path.namespace, host, path.path, path.ingress, path.service)
     body = {
         "name": name,
         "created_by": context.created_by,
         "tenant_ref": names.tenant_ref(tenant),
         "cloud_ref": context.cloud_ref,
         "implicit_priority_labels": False,
-        "members": [{"pool_ref": names.bare_ref(POOL, name), "ratio": _RATIO}],
+        "members": [{"pool_ref": names.bare_ref(POOL, pool), "ratio": _RATIO}],
         "markers": path_markers(context.cluster, path.namespace, host, [path.path], [path.ingress]),
     }
     return AviObject(POOL_GROUP, tenant, name, with_checksum(body))

@@ -7,7 +7,8 @@ same answer everywhere and at all times:
   datascript does, in lower case and without regard to `pathType`; those of TLS hosts by path and by Exact or not.
 - Two paths whose pools would have one name (`/a/b` and `/a_b` of one Ingress): the first one is served.
 - An Ingress lists the host under `spec.tls`: its paths are TLS paths, even when another Ingress serves the host
-  without. Then both forms stand, as with AKO: the child virtual service, and pools in the shared pool group.
+  without. With shared SNI both forms then stand, as with AKO: the child virtual service, and pools in the shared pool
+  group. In every other form (`layout`) the host's own virtual service switches all paths, and redirects to HTTPS.
 - Several Secrets: the oldest usable one makes the certificate. Without any usable one there is no child virtual
   service, and the TLS paths are not served without TLS instead.
 
@@ -36,6 +37,7 @@ class Path(NamedTuple):
     exact: bool
     service: str
     port: int | str
+    tls: bool = False
 
 
 class Member(NamedTuple):
@@ -51,20 +53,36 @@ class Member(NamedTuple):
 class Served:
     """What one tenant serves the host with. `secret` is the Secret (`ns/name`) of the certificate, "" without one.
 
+    `plain` paths have their pools in the parent's pool group, `own` ones are switched by the host's virtual service.
     `frozen` paths belong to Ingresses that this release can't serve: nothing is made for them, nothing taken away.
     """
 
     tenant: str
     plain: list[Path] = field(default_factory=list)
-    secure: list[Path] = field(default_factory=list)
+    own: list[Path] = field(default_factory=list)
     frozen: list[Path] = field(default_factory=list)
     secret: str = ""
     seen: set[str] = field(default_factory=set)
 
     @property
-    def has_child(self) -> bool:
-        """Whether the host gets a child virtual service: TLS paths and a certificate."""
-        return bool(self.secure and self.secret)
+    def paths(self) -> list[Path]:
+        """What the host's own virtual service switches: TLS paths only with a certificate, and never without TLS."""
+        return [path for path in self.own if self.secret or not path.tls]
+
+    @property
+    def has_service(self) -> bool:
+        """Whether the host gets a virtual service of its own: there is something that it can switch."""
+        return bool(self.paths)
+
+    @property
+    def certified(self) -> bool:
+        """Whether the host is served with TLS: it has a certificate, and is redirected to HTTPS."""
+        return bool(self.secret) and any(path.tls for path in self.own)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the oldest Ingress: of those that are served, if any is."""
+        return (self.paths or self.plain or self.own or self.frozen)[0].namespace
 
 
 def read_rules(
@@ -95,17 +113,19 @@ def read_rules(
         if named:
             _choose_secret(served, ingress, host, named, secrets, problems)
         for path in paths:
-            _add(served, path, host, bool(named), context, problems)
+            _add(served, path._replace(tls=bool(named)), host, context, problems)
     found = [tenants[name] for name in sorted(tenants)]
-    return [served for served in found if served.plain or served.secure or served.frozen], problems
+    return [served for served in found if served.plain or served.own or served.frozen], problems
 
 
 def members(served: Served, host: str, standing: Collection[ObjectId], context: Context) -> list[Member]:
     """The host's pools in the shared pool group: of its plain paths, and those of TLS paths that still have to stay."""
+    if context.layout.whole:
+        return []
     result = [_member(path, host, context, kept=False) for path in served.plain]
     staying = list(served.frozen)
-    if served.secure and child_id(served, host, context) not in standing:
-        staying += served.secure
+    if served.own and service_id(served, host, context) not in standing:
+        staying += served.own
     seen = {member.label for member in result}
     for path in staying:
         member = _member(path, host, context, kept=True)
@@ -115,9 +135,14 @@ def members(served: Served, host: str, standing: Collection[ObjectId], context: 
     return result
 
 
-def child_id(served: Served, host: str, context: Context) -> ObjectId:
-    """The object id of the host's child virtual service."""
-    return object_id("virtualservice", served.tenant, names.child(context.prefix, host))
+def service_id(served: Served, host: str, context: Context) -> ObjectId:
+    """The object id of the host's own virtual service."""
+    return object_id("virtualservice", served.tenant, context.layout.virtual_service(host))
+
+
+def parent_of(served: Served, host: str, context: Context) -> str:
+    """The shared parent that serves the host for this tenant, "" when it has a dedicated virtual service."""
+    return context.layout.parent(host, served.namespace)
 
 
 def pool_id(served: Served, member: Member) -> ObjectId:
@@ -152,28 +177,32 @@ def _paths(ingress: dict[str, Any], host: str, problems: list[Problem]) -> list[
     return paths
 
 
-def _add(served: Served, path: Path, host: str, secure: bool, context: Context, problems: list[Problem]) -> None:
+def _add(served: Served, path: Path, host: str, context: Context, problems: list[Problem]) -> None:
     """Takes the path in, unless an older rule has it or one of its names is taken or too long."""
-    label = names.priority_label(host, path.path)
-    if secure:
-        name = names.secure_pool(context.prefix, path.namespace, host, path.path, path.ingress)
-        rule_name = names.rule(names.policy_set(context.prefix, path.namespace, host), 9999)
-        match, fits = f"tls {path.exact} {path.path}", names.fits(name, rule_name)
+    layout = context.layout
+    switched = layout.switches(path.tls)
+    if switched:
+        group = layout.pool_group(path.namespace, host, path.path, path.ingress)
+        made = [layout.pool(path.namespace, host, path.path, path.ingress, path.service), group]
+        others = [names.rule(layout.policy_set(path.namespace, host), 9999), layout.virtual_service(host)]
+        match = f"own {path.exact} {path.path}"
     else:
-        name = names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)
-        match, fits = f"plain {label}", names.fits(name, label)
-    if not fits:
+        made = [names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)]
+        others = [names.priority_label(host, path.path)]
+        match = f"plain {others[0]}"
+    taken = [name for name in made if f"name {name}" in served.seen]
+    if not names.fits(*made, *others):
         text = f"The path {path.path[:60]!r} of {host} needs names longer than {names.MAX_NAME} characters"
         problems.append(_problem(*path[:2], "NameTooLong", f"{text}; it is left out. Shorten the path or the names."))
     elif match in served.seen:
         text = f"The path {path.path!r} of {host} is served by an older rule"
         problems.append(_problem(*path[:2], "DuplicateHostPath", f"{text}; it is left out. Remove one of the two."))
-    elif f"name {name}" in served.seen:
-        text = f"The path {path.path!r} of {host} needs the name {name}, which another path has"
+    elif taken:
+        text = f"The path {path.path!r} of {host} needs the name {taken[0]}, which another path has"
         problems.append(_problem(*path[:2], "NameTaken", f"{text}; it is left out. Move it to another Ingress."))
     else:
-        served.seen |= {match, f"name {name}"}
-        (served.secure if secure else served.plain).append(path)
+        served.seen |= {match, *(f"name {name}" for name in made)}
+        (served.own if switched else served.plain).append(path)
 
 
 def _choose_secret(

@@ -1,11 +1,13 @@
-"""All Avi objects of one shard: the shared SNI parent, its vsvip, pool group, datascript and redirect policy.
+"""All Avi objects of one shard: shared parent and vsvip; with SNI also pool group, datascript and redirect policy.
 
-A shard never waits for a host. It lists what its hosts *want and have*: pools that stand, redirects and FQDNs of hosts
-whose pool or child virtual service stands. What is wanted and doesn't stand yet is left out and named under `waits`.
-What a host wants comes from `rules`, the very functions that build the host's own objects, so both always agree.
+A shard never waits for a host. It lists what its hosts *want and have*: pools and (EVH) certificates that stand,
+redirects and FQDNs of hosts whose pool or child virtual service stands. What is wanted and doesn't stand yet is left
+out and named under `waits`. What a host wants comes from `rules`, the very functions that build the host's own objects,
+so both always agree.
 
 When the last host goes, everything goes but the vsvip, which keeps its own FQDN and with it the address, as with AKO. A
-shard that never had a host has no vsvip either. `deleteConfig` takes the vsvip away too.
+shard that never had a host has no vsvip either. The vsvip goes too with `deleteConfig`, and when the settings give no
+host such a parent any more.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from typing import Any
 
 from shared.settings.model import Settings
 from workers.model import names
+from workers.model.certificates import CERTIFICATE, certificates_listed
 from workers.model.context import Context, context_for
-from workers.model.policies import datascript, redirect_policy
+from workers.model.layout import Layout
+from workers.model.policies import datascript, shard_redirect
 from workers.model.pools import shared_pool_group
-from workers.model.rules import Member, Served, child_id, members, pool_id, read_rules
-from workers.model.types import Desired, Facts, ShardSnapshot, object_id
+from workers.model.rules import Member, Served, members, parent_of, pool_id, read_rules, service_id
+from workers.model.types import AviObject, Desired, Facts, ShardSnapshot, object_id
 from workers.model.vips import VSVIP, shared_vsvip
-from workers.model.virtualservices import parent
+from workers.model.virtualservices import evh_parent, sni_parent
 
 
 def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> Desired:
@@ -32,63 +36,90 @@ def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> 
     if context.unserved:
         return Desired(frozen=True)
     tenant, name = snapshot.tenant, snapshot.parent
+    if not context.layout.gives(name):
+        return Desired()
     lists = _Lists(snapshot, context)
-    for host, ingresses in _hosts(snapshot, context):
+    for host, ingresses in _hosts(snapshot, context.layout):
         found, _ = read_rules(host, ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context)
         for served in found:
-            if served.tenant == tenant:
+            if served.tenant == tenant and parent_of(served, host, context) == name:
                 lists.add(host, served)
-    own = names.shared_fqdn(name, tenant, settings, context.domains)
+    own = "" if context.layout.per_namespace else names.shared_fqdn(name, tenant, settings, context.domains)
     vsvip = shared_vsvip(name, lists.fqdns | {own} if own else lists.fqdns, tenant, context)
     if not lists.used:
         return Desired((vsvip,) if object_id(VSVIP, tenant, name) in snapshot.standing else ())
+    build = _evh if context.layout.evh else _sni
+    return Desired((vsvip, *build(name, tenant, lists, context)), waits=tuple(lists.waits))
+
+
+def _sni(name: str, tenant: str, lists: _Lists, context: Context) -> list[AviObject]:
+    """The shared pool group and the datascript for plain hosts, the redirect of the TLS hosts, the parent."""
     group = shared_pool_group(name, tenant, sorted(lists.members.values(), key=_by_label), context)
-    policies = [redirect_policy(name, lists.redirects, tenant, context)] if lists.redirects else []
-    script = datascript(name, tenant, context)
-    objects = (vsvip, group, *policies, script, parent(name, tenant, policies, context))
-    return Desired(objects, waits=tuple(lists.waits))
+    policies = [shard_redirect(name, lists.redirects, tenant, context)] if lists.redirects else []
+    return [group, *policies, datascript(name, tenant, context), sni_parent(name, tenant, policies, context)]
+
+
+def _evh(name: str, tenant: str, lists: _Lists, context: Context) -> list[AviObject]:
+    """The parent, with the certificates of all TLS hosts."""
+    return [evh_parent(name, tenant, sorted(lists.certificates), context)]
 
 
 class _Lists:
     """What the shard's objects list, gathered host by host. `used`: some host wants or still has a place here."""
 
     def __init__(self, snapshot: ShardSnapshot, context: Context) -> None:
-        self._standing = snapshot.standing
+        self._snapshot = snapshot
         self._context = context
         self.fqdns: set[str] = set()
         self.redirects: list[str] = []
+        self.certificates: set[str] = set()
         self.members: dict[str, Member] = {}
         self.waits: list[str] = []
         self.used = False
 
     def add(self, host: str, served: Served) -> None:
-        child = child_id(served, host, self._context)
-        stands = child in self._standing
-        if served.has_child and not stands:
+        child = service_id(served, host, self._context)
+        stands = child in self._snapshot.standing
+        if served.has_service and not stands:
             self.waits.append(child)
-        elif stands and (served.has_child or served.frozen):
+        elif stands and (served.has_service or served.frozen):
             self.redirects.append(host)
             self.fqdns.add(host)
-        pools = members(served, host, self._standing, self._context)
+        pools = members(served, host, self._snapshot.standing, self._context)
         for member in pools:
             pool = pool_id(served, member)
-            if pool in self._standing:
+            if pool in self._snapshot.standing:
                 self.members.setdefault(member.pool, member)
                 self.fqdns.add(host)
             else:
                 self.waits.append(pool)
-        self.used = self.used or served.has_child or bool(pools) or bool(served.frozen and stands)
+        self._certify(host, served)
+        self.used = self.used or served.has_service or bool(pools) or bool(served.frozen and stands)
+
+    def _certify(self, host: str, served: Served) -> None:
+        """The certificates of an EVH host: those that it wants, or has while it is frozen."""
+        context, standing = self._context, self._snapshot.standing
+        if not context.layout.evh:
+            return
+        wanted = certificates_listed(served, host, self._snapshot.secrets, context)
+        kept = (context.layout.certificate(host), context.layout.alternate_certificate(host)) if served.frozen else ()
+        for name in dict.fromkeys((*wanted, *kept)):
+            id_ = object_id(CERTIFICATE, served.tenant, name)
+            if id_ in standing:
+                self.certificates.add(name)
+            elif name in wanted:
+                self.waits.append(id_)
 
 
-def _hosts(snapshot: ShardSnapshot, context: Context) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The hosts of this parent, each with the Ingresses that name it."""
+def _hosts(snapshot: ShardSnapshot, layout: Layout) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The hosts that may be on this parent, each with the Ingresses that name it."""
     by_host: dict[str, dict[str, dict[str, Any]]] = {}
     for ingress in snapshot.ingresses:
         for rule in ingress["rules"]:
             if rule["host"]:
                 by_host.setdefault(rule["host"], {})[f"{ingress['ns']}/{ingress['name']}"] = ingress
     for host in sorted(by_host):
-        if context.parent(host) == snapshot.parent:
+        if layout.per_namespace or layout.parent(host, "") == snapshot.parent:
             yield host, list(by_host[host].values())
 
 

@@ -86,6 +86,17 @@ class SharedPart:
     entries: tuple[dict[str, Any], ...]
 
 
+OwnedId = tuple[WorkKey, ObjectId]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Where a host meets its clients: the virtual services that may serve it, best first, and their vsvip."""
+
+    services: tuple[OwnedId, ...]
+    vsvip: OwnedId
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """The model's answer for one key.
@@ -94,6 +105,7 @@ class Desired:
     host to what that shard has to know; None when the host is on no shard. `shards` are the keys of `row`: a row that
     changed marks the old and the new ones. `shared` (routes and segroup keys) are our entries inside objects of others.
     `waits` are objects whose appearance changes this answer, so the key has to run again when one stands.
+    `faces` (host keys) tell, by tenant, where a status finds the host's virtual service and addresses.
     `frozen`: the host uses a feature that this release does not serve, so nothing of the key may be written or deleted.
     """
 
@@ -103,6 +115,7 @@ class Desired:
     shards: tuple[WorkKey, ...] = ()
     shared: tuple[SharedPart, ...] = ()
     waits: tuple[ObjectId, ...] = ()
+    faces: Mapping[str, Face] = field(default_factory=dict)
     frozen: bool = False
 
 

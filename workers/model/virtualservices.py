@@ -1,12 +1,16 @@
-"""Virtual services: the shared SNI parent and the SNI child of a TLS host."""
+"""Virtual services: shared parents and the children of hosts, found by SNI or, enhanced (EVH), by the Host header.
+
+Parents and children each have one body; what SNI and EVH add to it is one function each.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from workers.model import names
+from workers.model.certificates import CERTIFICATE
 from workers.model.context import Context
-from workers.model.markers import PARENT_METADATA, child_metadata, marker, with_checksum
+from workers.model.markers import PARENT_METADATA, host_metadata, marker, with_checksum
 from workers.model.policies import DATASCRIPT, policy_refs
 from workers.model.rules import Path
 from workers.model.types import AviObject, object_id
@@ -14,6 +18,7 @@ from workers.model.vips import VSVIP
 
 VIRTUAL_SERVICE = "virtualservice"
 
+_ENHANCED = "VS_TYPE_VH_ENHANCED"
 _NETWORK_PROFILE = names.ref("networkprofile", "System-TCP-Proxy")
 _HTTP_PROFILE = names.ref("applicationprofile", "System-HTTP")
 _HTTPS_PROFILE = names.ref("applicationprofile", "System-Secure-HTTP")
@@ -21,11 +26,71 @@ _LISTENERS = [
     {"port": 80, "port_range_end": 80, "enable_ssl": False, "enable_http2": False},
     {"port": 443, "port_range_end": 443, "enable_ssl": True, "enable_http2": False},
 ]
+_BARE_LISTENERS = [{name: each[name] for name in each if name != "port_range_end"} for each in _LISTENERS]
 
 
-def parent(name: str, tenant: str, policies: list[AviObject], context: Context) -> AviObject:
-    """The shared parent, with its vsvip, its datascript and, when it has TLS hosts, its redirect policy."""
-    body: dict[str, Any] = {
+def sni_parent(name: str, tenant: str, policies: list[AviObject], context: Context) -> AviObject:
+    """A shared SNI parent, with its vsvip, its datascript and, when it has TLS hosts, its redirect policy."""
+    body = _parent(name, tenant, context)
+    body["error_page_profile_ref"] = ""
+    body["services"] = _LISTENERS
+    body["vs_datascripts"] = [{"index": 0, "vs_datascript_set_ref": names.ref(DATASCRIPT, name)}]
+    if policies:
+        body["http_policies"] = policy_refs(policies)
+    return AviObject(VIRTUAL_SERVICE, tenant, name, with_checksum(body))
+
+
+def evh_parent(name: str, tenant: str, certificates: list[str], context: Context) -> AviObject:
+    """A shared EVH parent, with its vsvip and the certificates of its TLS hosts; all else is its children's."""
+    body = _parent(name, tenant, context)
+    body["vh_type"] = _ENHANCED
+    body["services"] = _BARE_LISTENERS
+    if certificates:
+        body["ssl_key_and_certificate_refs"] = [names.ref(CERTIFICATE, each) for each in certificates]
+    return AviObject(VIRTUAL_SERVICE, tenant, name, with_checksum(body))
+
+
+def child(
+    host: str,
+    tenant: str,
+    parent: str,
+    paths: list[Path],
+    certificates: list[AviObject],
+    policies: list[AviObject],
+    context: Context,
+) -> AviObject:
+    """The child of a shared parent that serves one host; the parent must stand first."""
+    body = _of_host(host, paths, policies, context)
+    body["type"] = "VS_TYPE_VH_CHILD"
+    body["ign_pool_net_reach"] = False
+    body["vh_parent_vs_ref"] = names.ref(VIRTUAL_SERVICE, parent)
+    body.update(_evh_part(host) if context.layout.evh else _sni_part(host, certificates))
+    requires = {object_id(VIRTUAL_SERVICE, tenant, parent): names.shard_key(tenant, parent)}
+    return AviObject(VIRTUAL_SERVICE, tenant, body["name"], with_checksum(body), requires=requires)
+
+
+def _sni_part(host: str, certificates: list[AviObject]) -> dict[str, Any]:
+    """What makes a child one that is found by the name that TLS clients ask for."""
+    return {
+        "application_profile_ref": _HTTPS_PROFILE,
+        "vh_domain_name": [host],
+        "ssl_key_and_certificate_refs": [names.ref(each.type, each.name) for each in certificates],
+    }
+
+
+def _evh_part(host: str) -> dict[str, Any]:
+    """What makes a child one that is found by the Host header, with TLS or without; its paths are in its policies."""
+    whole = {"match_criteria": "BEGINS_WITH", "match_case": "SENSITIVE", "match_str": ["/"]}
+    return {
+        "application_profile_ref": _HTTP_PROFILE,
+        "vh_type": _ENHANCED,
+        "min_pools_up": 1,
+        "vh_matches": [{"host": host, "rules": [{"name": "VHMATCHRULENAME", "matches": {"path": whole}}]}],
+    }
+
+
+def _parent(name: str, tenant: str, context: Context) -> dict[str, Any]:
+    return {
         "name": name,
         "type": "VS_TYPE_VH_PARENT",
         "created_by": context.created_by,
@@ -35,48 +100,26 @@ def parent(name: str, tenant: str, policies: list[AviObject], context: Context) 
         "se_group_ref": context.se_group_ref,
         "application_profile_ref": _HTTP_PROFILE,
         "network_profile_ref": _NETWORK_PROFILE,
-        "error_page_profile_ref": "",
-        "services": _LISTENERS,
         "vsvip_ref": names.ref(VSVIP, name),
-        "vs_datascripts": [{"index": 0, "vs_datascript_set_ref": names.ref(DATASCRIPT, name)}],
         "service_metadata": PARENT_METADATA,
         "markers": [context.cluster],
     }
-    if policies:
-        body["http_policies"] = policy_refs(policies)
-    return AviObject(VIRTUAL_SERVICE, tenant, name, with_checksum(body))
 
 
-def child(
-    host: str,
-    tenant: str,
-    paths: list[Path],
-    certificates: list[AviObject],
-    policies: list[AviObject],
-    context: Context,
-) -> AviObject:
-    """The SNI child of a TLS host; its parent must stand first. The oldest Ingress lends its namespace."""
-    name, parent_name = names.child(context.prefix, host), context.parent(host)
+def _of_host(host: str, paths: list[Path], policies: list[AviObject], context: Context) -> dict[str, Any]:
+    """What every virtual service of one host has. The oldest Ingress lends its namespace."""
     namespace = paths[0].namespace
     ingresses = list(dict.fromkeys(f"{path.namespace}/{path.ingress}" for path in paths))
-    body = {
-        "name": name,
-        "type": "VS_TYPE_VH_CHILD",
+    return {
+        "name": context.layout.virtual_service(host),
         "created_by": context.created_by,
         "cloud_ref": context.cloud_ref,
         "vrf_context_ref": context.vrf_ref,
         "se_group_ref": context.se_group_ref,
-        "application_profile_ref": _HTTPS_PROFILE,
         "network_profile_ref": _NETWORK_PROFILE,
         "error_page_profile_ref": "",
         "east_west_placement": False,
-        "ign_pool_net_reach": False,
-        "vh_parent_vs_ref": names.ref(VIRTUAL_SERVICE, parent_name),
-        "vh_domain_name": [host],
-        "ssl_key_and_certificate_refs": [names.ref(each.type, each.name) for each in certificates],
         "http_policies": policy_refs(policies),
-        "service_metadata": child_metadata(namespace, ingresses, host),
+        "service_metadata": host_metadata(namespace, ingresses, host, by_host=context.layout.evh),
         "markers": [context.cluster, marker("Namespace", namespace), marker("Host", host)],
     }
-    requires = {object_id(VIRTUAL_SERVICE, tenant, parent_name): names.shard_key(tenant, parent_name)}
-    return AviObject(VIRTUAL_SERVICE, tenant, name, with_checksum(body), requires=requires)

@@ -276,7 +276,6 @@ def others() -> Iterator[Line]:
         (("AKOSettings", "fullSyncFrequency"), 604_801), (("AKOSettings", "apiServerPort"), 0),
         (("AKOSettings", "apiServerPort"), 65_536), (("AKOSettings", "logLevel"), "warn"),
         (("AKOSettings", "ipFamly"), "V6"), (("AKOSettings", "primaryInstance"), False),
-        (("AKOSettings", "enableEVH"), "true"),
         (("AKOSettings", "vipPerNamespace"), True), (("AKOSettings", "vpcMode"), True),
         (("AKOSettings", "blockedNamespaceList"), [7]),
         (("NetworkSettings", "vipNetworkList"), GONE), (("NetworkSettings", "vipNetworkList"), []),
@@ -303,7 +302,7 @@ def others() -> Iterator[Line]:
         (("AKOSettings", "enableEvents"), "false"), (("AKOSettings", "deleteConfig"), "true"),
         (("AKOSettings", "blockedNamespaceList"), ["red"]),
         (("AKOSettings", "namespaceSelector"), {"labelKey": "a", "labelValue": "b"}),
-        (("AKOSettings", "layer7Only"), True),
+        (("AKOSettings", "layer7Only"), True), (("AKOSettings", "enableEVH"), "true"),
         (("NetworkSettings", "vipNetworkList"), [{"networkUUID": "network-1"}]),
         (("NetworkSettings", "nodeNetworkList"), [{"networkName": "n"}] * 5),
         (("NetworkSettings", "defaultDomain"), ".example.com"), (("NetworkSettings", "subnetIP"), "10.0.0.0"),
@@ -332,7 +331,7 @@ def sources() -> Iterator[Line]:
         yield Line(f"file: {name}", False, content)
     for variable, text in [
         ("VIP_NETWORK_LIST", "[{"), ("VIP_NETWORK_LIST", '[{"networkName":"n","v6cidr":"10.0.0.0/8"}]'),
-        ("IP_FAMILY", "v4"), ("AKO_LEASE_TTL", "-1"), ("POD_NAMESPACE", "a b"), ("ENABLE_EVH", "true"),
+        ("IP_FAMILY", "v4"), ("AKO_LEASE_TTL", "-1"), ("POD_NAMESPACE", "a b"), ("VPC_MODE", "true"),
         ("AKO_GATE_IPV6_ANY_CNI", "on"),
     ]:  # fmt: skip
         yield Line(f"variable {variable}={text}", False, environ={variable: text})

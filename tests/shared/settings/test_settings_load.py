@@ -259,7 +259,7 @@ def test_a_warning_names_the_variable_it_came_from() -> None:
 @pytest.mark.parametrize(
     ("values", "place"),
     [
-        ({"AKOSettings": {"enableEVH": "true"}}, "AKOSettings.enableEVH"),
+        ({"NetworkSettings": {"enableRHI": "true"}}, "NetworkSettings.enableRHI"),
         ({"L7Settings": {"serviceType": "NodePort"}}, "L7Settings.serviceType"),
         ({"AKOSettings": {"primaryInstance": False}}, "AKOSettings.primaryInstance"),
         ({"AKOSettings": {"vpcMode": True}}, "AKOSettings.vpcMode"),

@@ -15,7 +15,7 @@ from tests.workers.model.world import FACTS, GOLDEN, golden_bodies, golden_world
 from workers.model.status import ingress_status
 from workers.model.types import HostVips
 
-CASES = ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico"]
+CASES = ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico", "08-evh"]
 SHARED_TYPES = ("vrfcontext", "serviceenginegroup")
 CHECKSUMS = ("cloud_config_cksum", "vsvip_cloud_config_cksum")
 

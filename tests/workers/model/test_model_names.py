@@ -12,15 +12,13 @@ from workers.model import names
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        (names.shared_parent("c1--", 4), "c1--Shared-L7-4"),
-        (names.child("c1--", "foo.com"), "c1--foo.com"),
-        (names.certificate("c1--", "foo.com"), "c1--foo.com"),
-        (names.alternate_certificate("c1--", "foo.com"), "c1--foo.com-alt"),
+        (names.Parent.of_shard(False, 4).name("c1--"), "c1--Shared-L7-4"),
+        (names.Parent.of_shard(True, 4).name("c1--"), "c1--Shared-L7-EVH-4"),
+        (names.Parent.of_namespace("red").name("c1--"), "c1--Shared-L7-EVH-NS-red"),
+        (names.encoded("c1--", "foo.avi.com"), "c1--b479118ed2310163084d142c72e7f4ee8302cb3a"),
         (names.plain_pool("c1--", "foo.com", "/", "red", "ing"), "c1--foo.com_-red-ing"),
         (names.plain_pool("c1--", "foo.com", "/a/b", "red", "ing"), "c1--foo.com_a_b-red-ing"),
         (names.plain_pool("c1--", "foo.com", "", "red", "ing"), "c1--foo.com-red-ing"),
-        (names.secure_pool("c1--", "red", "foo.com", "/a/b", "ing"), "c1--red-foo.com_a_b-ing"),
-        (names.policy_set("c1--", "red", "foo.com"), "c1--red-foo.com"),
         (names.rule("c1--red-foo.com", 2), "c1--red-foo.com-2"),
         (names.priority_label("foo.com", "/API/v1"), "foo.com/api/v1"),
         (names.shard_key("admin", "c1--Shared-L7-4"), "shard:admin/c1--Shared-L7-4"),
@@ -73,20 +71,29 @@ def test_own_fqdn_has_a_tenant_that_is_a_dns_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "is_parent"),
+    ("name", "parent"),
     [
-        ("c1--Shared-L7-0", True),
-        ("c1--Shared-L7-7", True),
-        ("c1--Shared-L7-07", False),
-        ("c1--Shared-L7-gold-7", False),
-        ("c1--Shared-L7-EVH-7", False),
-        ("c1--Shared-L7-", False),
-        ("c1-x--Shared-L7-0", False),
+        ("c1--Shared-L7-0", names.Parent(False, "0")),
+        ("c1--Shared-L7-7", names.Parent(False, "7")),
+        ("c1--Shared-L7-EVH-7", names.Parent(True, "7")),
+        ("c1--Shared-L7-EVH-NS-red", names.Parent(True, "NS-red")),
+        ("c1--Shared-L7-EVH-NS-7", names.Parent(True, "NS-7")),
+        ("c1--Shared-L7-07", None),
+        ("c1--Shared-L7-gold-7", None),
+        ("c1--Shared-L7-EVH-gold-7", None),
+        ("c1--Shared-L7-NS-red", None),
+        ("c1--Shared-L7-EVH-NS-", None),
+        ("c1--Shared-L7-EVH-NS-Red", None),
+        ("c1--Shared-L7-", None),
+        ("c1--Shared-L7-EVH-", None),
+        ("c1-x--Shared-L7-0", None),
+        ("Shared-L7-0", None),
     ],
 )
-def test_names_of_shared_parents_are_told_from_others(name: str, is_parent: bool) -> None:
-    """Only our own formula counts: not another cluster's, not EVH's, not an infra setting's."""
-    assert names.is_shared_parent(name, "c1--") is is_parent
+def test_names_of_shared_parents_are_told_from_others(name: str, parent: names.Parent | None) -> None:
+    """Only our own formulas count: not another cluster's, not an infra setting's; and they lead back to the name."""
+    assert names.Parent.parse(name, "c1--") == parent
+    assert parent is None or parent.name("c1--") == name
 
 
 def test_names_end_at_255_characters() -> None:

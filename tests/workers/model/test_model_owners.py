@@ -46,7 +46,7 @@ def test_every_object_that_we_make_is_owned_by_the_key_that_made_it() -> None:
         assert owner_of(wanted.type, shown, made.settings) == expected
 
 
-@pytest.mark.parametrize("case", ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico"])
+@pytest.mark.parametrize("case", ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico", "08-evh"])
 def test_what_ako_made_has_an_owner(case: str) -> None:
     """A controller taken over from AKO is ours to the last object."""
     for (type_, name), body in golden_bodies(case).items():
@@ -90,7 +90,6 @@ def test_either_mark_missing_makes_it_foreign() -> None:
         ("virtualservice", "c1--foo.example.com", {"Host": "foo.example.com", "InfrasettingName": "gold"}),
         ("virtualservice", "c1--red-db", {"Namespace": "red", "ServiceName": "db"}),
         ("virtualservice", "c1--Shared-Passthrough-0", {}),
-        ("virtualservice", "c1--Shared-L7-EVH-3", {}),
         ("pool", "c1--foo.example.com-web", {"Host": "foo.example.com", "ServiceName": "web"}),
         ("poolgroup", "c1--foo.example.com", {"Host": "foo.example.com"}),
     ],

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from tests.workers.model.test_model_layout import CHOICES
 from tests.workers.model.world import (
     AVI_CLASS,
     World,
@@ -21,12 +22,14 @@ from tests.workers.model.world import (
     service,
     settings,
 )
+from workers.model.types import object_id
+from workers.owned import references
 
 HOST = "foo.example.com"
 
 
-def world(*manifests: dict[str, Any]) -> World:
-    return World(settings()).apply(AVI_CLASS, service(), endpoint_slice(["10.244.1.1"]), *manifests)
+def world(*manifests: dict[str, Any], **changes: Any) -> World:
+    return World(settings(**changes)).apply(AVI_CLASS, service(), endpoint_slice(["10.244.1.1"]), *manifests)
 
 
 TEXTS = st.sampled_from(["/", "/a", "/a/b", "/a_b", "/A", "", "nope", "/x" * 130])
@@ -45,11 +48,14 @@ INGRESSES = st.lists(
 )
 
 
+@pytest.mark.parametrize("changes", CHOICES)
 @examples(deadline=None)
 @given(manifests=INGRESSES, shuffled=st.randoms(use_true_random=False))
-def test_answers_do_not_depend_on_order_and_lists_agree_with_objects(manifests: list[Any], shuffled: Any) -> None:
+def test_answers_do_not_depend_on_order_and_lists_agree_with_objects(
+    changes: dict[str, Any], manifests: list[Any], shuffled: Any
+) -> None:
     """Any order of the same Ingresses gives the same objects; names are unique; a shard lists only what is built."""
-    made = world(secret(), *manifests)
+    made = world(secret(), *manifests, **changes)
     objects, _, _ = made.everything()
     names = [each.id for each in objects]
     assert len(set(names)) == len(names)
@@ -57,10 +63,12 @@ def test_answers_do_not_depend_on_order_and_lists_agree_with_objects(manifests: 
     for group in (each for each in objects if each.type == "poolgroup"):
         for member in group.body.get("members", []):
             assert member["pool_ref"].partition("name=")[2] in built
+    for each in objects:
+        assert {object_id(type_, each.tenant, name) for type_, name in references(each.type, each.body)} <= set(names)
     by_id = {f"{each['metadata']['namespace']}/{each['metadata']['name']}": each for each in manifests}
     again = list(by_id.values())
     shuffled.shuffle(again)
-    other = world(secret(), *again).everything()
+    other = world(secret(), *again, **changes).everything()
     assert sorted(names) == sorted(each.id for each in other[0])
     assert {each.id: each.body for each in objects} == {each.id: each.body for each in other[0]}
 
@@ -100,10 +108,12 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = [(number, path) for number, manifest in enumerate(WORLD) for path in places(manifest)]
 
 
-@pytest.mark.parametrize("cni", ["", "calico"])
+@pytest.mark.parametrize("form", [{"cni_plugin": "calico"}, *CHOICES])
 @examples(deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=3))
-def test_no_bad_object_stops_the_model(cni: str, changes: list[tuple[tuple[int, tuple[Any, ...]], Any]]) -> None:
+def test_no_bad_object_stops_the_model(
+    form: dict[str, Any], changes: list[tuple[tuple[int, tuple[Any, ...]], Any]]
+) -> None:
     """Whatever stands in some field of some object, every key has an answer."""
     manifests = copy.deepcopy(WORLD)
     for (number, path), odd in changes:
@@ -114,5 +124,5 @@ def test_no_bad_object_stops_the_model(cni: str, changes: list[tuple[tuple[int, 
             at[path[-1]] = odd
         except (KeyError, IndexError, TypeError):  # an earlier change took this place away
             continue
-    made = World(settings(cni_plugin=cni)).apply(*manifests)
+    made = World(settings(**form)).apply(*manifests)
     made.everything()

@@ -61,6 +61,7 @@ def golden_settings(case: str) -> Settings:
         cluster_name="peer",
         cni_plugin=env["CNI_PLUGIN"],
         ip_family=IpFamily(env["IP_FAMILY"]),
+        evh=env.get("ENABLE_EVH") == "true",
         vip_networks=tuple(_vip_network(row) for row in json.loads(env["VIP_NETWORK_LIST"])),
         node_networks=tuple(
             NodeNetwork(row["networkName"], cidrs=tuple(ip_network(cidr) for cidr in row["cidrs"]))

@@ -1,0 +1,97 @@
+"""The other forms of a host over real processes: built, reported, changed into while running, and taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench import world as cluster
+from cli import readback
+from cli.wanted import read_cluster, wanted
+from tests.e2e.conftest import FOREIGN
+from tests.e2e.scene import Scene
+from tests.support import wait_for
+
+FORMS: dict[str, dict[str, dict[str, Any]]] = {
+    "EVH": {"AKOSettings": {"enableEVH": True}},
+}
+INGRESS = f"/apis/networking.k8s.io/v1/namespaces/{cluster.NAMESPACE}/ingresses"
+OWN_TYPES = ("virtualservice", "pool", "poolgroup", "httppolicyset", "vsdatascriptset", "sslkeyandcertificate")
+
+
+def write(scene: Scene, sections: dict[str, dict[str, Any]]) -> None:
+    """Writes the values file anew, as the bench has it but for these sections."""
+    values = cluster.values(leaseTTL=3)
+    for name, changes in sections.items():
+        values[name] = {**values.get(name, {}), **changes}
+    Path(scene.stack.environ["AKO_VALUES"]).write_text(yaml.safe_dump(values))
+
+
+def wrong(scene: Scene) -> list[str]:
+    """What is not on the controller as Kubernetes and the settings promise it, read by an independent client."""
+    settings = scene.stack.settings
+    avi = scene.stack.avi_client()
+    try:
+        found = readback.missing(
+            readback.read(avi, settings), wanted(read_cluster(scene.kube, settings), settings), settings
+        )
+    finally:
+        avi.close()
+    return [str(each) for each in found]
+
+
+def settled(scene: Scene) -> None:
+    """Waits until the settings of the file are in force, everything promised stands, and nothing is left to do."""
+    digest = scene.stack.settings.digest()
+
+    def done() -> bool:
+        meta = scene.state.fields("meta", ["digest", "ledger_complete"])
+        return meta == [digest, "1"] and scene.quiet() and not wrong(scene)
+
+    wait_for(done, seconds=60, what="everything that is promised")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_site_changes_its_form_and_back(form: str, tmp_path: Path) -> None:
+    """Four hosts change from shared SNI to the form and back while running; no object of another form is left over."""
+    with Scene(tmp_path, cluster.values(leaseTTL=3), foreign=FOREIGN) as scene:
+        scene.load(cluster.world(4))
+        foreign = scene.foreign()
+        settled(scene)
+        before = {type_: set(scene.ours(type_)) for type_ in (*OWN_TYPES, "vsvip")}
+        pids = scene.pids()
+        write(scene, FORMS[form])
+        settled(scene)
+        assert not any(obj.get("vh_domain_name") for obj in scene.ours("virtualservice").values())
+        assert scene.ours("vsdatascriptset") == {}
+        scene.load([cluster.endpoint_slice(0, change=3), *cluster.objects_of(4)])
+        settled(scene)
+        scene.forget_audit()
+        scene.work().mark(scene.all_keys(), "change", "run again")
+        wait_for(scene.quiet, what="quiet")
+        assert scene.writes() == []
+        scene.kube.delete(f"{INGRESS}/i00004")
+        write(scene, {})
+        settled(scene)
+        assert {type_: set(scene.ours(type_)) for type_ in (*OWN_TYPES, "vsvip")} == before
+        assert scene.foreign() == foreign
+        assert scene.pids() == pids
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_is_taken_away(form: str, tmp_path: Path) -> None:
+    """When every Ingress goes, only the vsvips of shared parents stay, and no status has an address."""
+    with Scene(tmp_path, cluster.values(leaseTTL=3)) as scene:
+        write(scene, FORMS[form])
+        scene.load(cluster.world(3))
+        settled(scene)
+        shared = {name for name in scene.ours("vsvip") if "--Shared-" in name}
+        for number in range(3):
+            scene.kube.delete(f"{INGRESS}/i{number:05d}")
+        for type_ in OWN_TYPES:
+            wait_for(lambda type_=type_: not scene.ours(type_), seconds=30, what=f"the end of every {type_}")  # type: ignore[misc]
+        wait_for(scene.quiet, what="quiet")
+        assert set(scene.ours("vsvip")) == shared

@@ -1,0 +1,121 @@
+"""The pure core as a whole: model and plan of every key over one controller, without Redis, HTTP or time.
+
+Any cluster after any other one, in any form, with the keys run in any order, comes to rest where a computation without
+history would be, and nothing dangles on the way (the controller here refuses that).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from shared.settings.model import Settings
+from tests.workers.model.test_model_layout import CHOICES
+from tests.workers.model.world import AVI_CLASS, World, endpoint_slice, ingress, secret, service, settings
+from tests.workers.pure_controller import PureController
+from workers import owned
+from workers.model.layout import layout_of
+from workers.model.owners import owner_of
+from workers.model.types import Desired, split_object_id
+from workers.plan import ChangeVip, Create, Delete, Entry, View, plan
+
+ROUNDS = 12
+
+
+class Core:
+    """A controller and the ledger of all keys."""
+
+    def __init__(self) -> None:
+        self.controller = PureController()
+        self.ledger: dict[str, Entry] = {}
+
+    def settle(self, world: World, seed: int) -> None:
+        """Runs every key, in a new order each time, until nothing is written; fails when that doesn't come about."""
+        shuffled = random.Random(seed)
+        for _ in range(ROUNDS):
+            before = len(self.controller.writes)
+            keys = {f"host:{host}" for host in world.hosts()} | {entry.owner for entry in self.ledger.values()}
+            keys |= {shard for host in world.hosts() for shard in world.host(host).shards}
+            for key in shuffled.sample(sorted(keys), len(keys)):
+                self.run(key, world)
+            if len(self.controller.writes) == before:
+                return
+        raise AssertionError("the keys keep writing")
+
+    def run(self, key: str, world: World) -> None:
+        """One run of a key."""
+        world.standing = set(self.ledger)
+        kind, _, rest = key.partition(":")
+        desired = world.host(rest) if kind == "host" else world.shard(key)
+        made = plan(desired, self.view(key, desired))
+        assert made.problems == ()
+        for operation in made.operations:
+            type_, tenant, _ = split_object_id(operation.id)
+            if isinstance(operation, Delete):
+                self.controller.delete(operation.id)
+                del self.ledger[operation.id]
+                continue
+            if isinstance(operation, Create):
+                read = self.controller.post(type_, tenant, operation.object.body)
+            else:
+                vip = isinstance(operation, ChangeVip)
+                there = self.controller.objects[operation.id]
+                body = owned.overlay(type_, there, operation.object.body, vip=vip)
+                read = self.controller.put(operation.id, body)
+            references = tuple(f"{kind}/{tenant}/{name}" for kind, name in owned.references(type_, read))
+            entry = Entry(
+                operation.id, key, read["uuid"], read["_last_modified"], owned.extract(type_, read), references
+            )
+            self.ledger[operation.id] = entry
+
+    def view(self, key: str, desired: Desired) -> View:
+        """What the plan of a key may know."""
+        own = {id_: entry for id_, entry in self.ledger.items() if entry.owner == key}
+        ids = {id_ for each in desired.objects for id_ in (each.id, *each.requires)} - own.keys()
+        others = {id_: (self.ledger[id_].owner, True) if id_ in self.ledger else ("", False) for id_ in ids}
+        referrers = {id_: frozenset(each.id for each in self.ledger.values() if id_ in each.references) for id_ in own}
+        return View(own, others, referrers)
+
+
+HOSTS = ["foo.example.com", "bar.example.com", "baz.example.com", "*.example.com"]
+INGRESSES = st.lists(
+    st.builds(
+        ingress,
+        st.sampled_from(["one", "two", "three"]),
+        host=st.sampled_from(HOSTS),
+        paths=st.lists(st.sampled_from(["/", "/a", "/a/b", "/a_b", ""]), min_size=1, max_size=3),
+        tls=st.sampled_from([None, "foo-tls", "two-tls", "missing"]),
+        namespace=st.sampled_from(["red", "blue"]),
+        created=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
+    ),
+    max_size=4,
+)
+TWO = {"tls.crt": "Y2VydA==", "tls.key": "a2V5", "alt.crt": "YWx0", "alt.key": "a2V5"}
+
+
+def world(chosen: Settings, manifests: list[Any]) -> World:
+    made = World(chosen).apply(AVI_CLASS, service(), endpoint_slice(["10.244.1.1"]))
+    for namespace in ("red", "blue"):
+        made.apply(secret(namespace=namespace), secret("two-tls", namespace=namespace, **TWO))
+    return made.apply(*manifests)
+
+
+@examples(deadline=None, max_examples=150)
+@given(steps=st.lists(st.tuples(st.sampled_from(CHOICES), INGRESSES), min_size=1, max_size=3), seed=st.integers())
+def test_any_cluster_in_any_form_comes_to_rest(steps: list[tuple[dict[str, Any], list[Any]]], seed: int) -> None:
+    """What stands is what is wanted and the kept vsvips, every object is owned by who made it, and nothing dangles."""
+    core = Core()
+    for changes, manifests in [*steps, (steps[-1][0], [])]:
+        chosen = settings(**changes)
+        made = world(chosen, manifests)
+        core.settle(made, seed)
+        wanted = {each.id for each in world(chosen, manifests).everything()[0]}
+        kept = core.ledger.keys() - wanted
+        assert wanted <= core.ledger.keys()
+        assert all(id_.startswith("vsvip/") and layout_of(chosen).gives(split_object_id(id_)[2]) for id_ in kept)
+        for id_, entry in core.ledger.items():
+            assert owner_of(id_.partition("/")[0], core.controller.objects[id_], chosen) == entry.owner

@@ -1,0 +1,146 @@
+"""Every form that a host can take, against a controller: built, reported, changed live into another form, removed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bench import world as cluster
+from shared.state import Ledger
+from tests.workers.model.world import World
+from tests.workers.site import Site, site
+from workers.model.owners import MADE_TYPES
+from workers.snapshot import read_facts
+
+FORMS: dict[str, dict[str, str]] = {
+    "SNI": {},
+    "EVH": {"ENABLE_EVH": "true"},
+}
+HOSTS = range(4)
+MANIFESTS = [obj for number in HOSTS for obj in cluster.objects_of(number)]
+CHANGES = [*itertools.permutations(FORMS, 2)]
+
+
+@pytest.fixture(params=FORMS)
+def here(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Site]:
+    """Two TLS hosts and two plain ones, built in one form."""
+    with site(redis_url, **FORMS[request.param]) as made:
+        made.apply(*MANIFESTS)
+        settle(made)
+        yield made
+
+
+def settle(here: Site) -> None:
+    """Works until nothing is left that could be done."""
+    for _ in range(6):
+        here.run()
+        here.bring_forward()
+    here.run()
+
+
+def ours(here: Site) -> set[str]:
+    """The ids of all our objects on the controller."""
+    found = [
+        f"{type_}/admin/{obj['name']}"
+        for type_ in MADE_TYPES
+        for page in here.avi.pages(type_)
+        for obj in page.objects
+        if obj["name"].startswith("bench--")
+    ]
+    assert len(set(found)) == len(found)
+    return set(found)
+
+
+def wanted(here: Site, manifests: list[dict[str, Any]]) -> set[str]:
+    """What a computation without any history wants for these manifests."""
+    world = World(here.settings, read_facts(here.state)).apply(*cluster.base(), *manifests)
+    return {each.id for each in world.everything()[0]}
+
+
+def statuses(here: Site) -> dict[str, set[str]]:
+    """The addresses that the last written status of each Ingress gives its host."""
+    found: dict[str, set[str]] = {}
+    for path, body in here.kube.patches:
+        if path.endswith("/status"):
+            for row in body["status"]["loadBalancer"]["ingress"] or []:
+                found[row["hostname"]] = set()
+            for row in body["status"]["loadBalancer"]["ingress"] or []:
+                found[row["hostname"]].add(row["ip"])
+    return found
+
+
+def vips(here: Site) -> dict[str, str]:
+    """The address that stands for each FQDN in some vsvip of ours."""
+    return {
+        row["fqdn"]: vsvip["vip"][0]["ip_address"]["addr"]
+        for page in here.avi.pages("vsvip")
+        for vsvip in page.objects
+        for row in vsvip.get("dns_info", [])
+        if vsvip["name"].startswith("bench--")
+    }
+
+
+def test_what_stands_is_what_is_wanted(here: Site) -> None:
+    """All objects stand and no other, each owned by a key, and every status has the address of the host's own VIP."""
+    assert ours(here) == wanted(here, MANIFESTS)
+    assert Ledger(here.state).owners().keys() == ours(here)
+    where = vips(here)
+    assert statuses(here) == {cluster.host(number): {where[cluster.host(number)]} for number in HOSTS}
+
+
+def test_a_second_look_writes_nothing(here: Site) -> None:
+    """A census and a run of every key find everything as it should be, from the controller's own texts alone."""
+    before, patches = ours(here), len(here.kube.patches)
+    here.simulator.audit.clear()
+    here.mark(["resync", *set(Ledger(here.state).owners().values())])
+    settle(here)
+    assert here.writes() == []
+    assert ours(here) == before
+    assert len(here.kube.patches) == patches
+
+
+def test_a_lost_ledger_is_found_again(here: Site) -> None:
+    """After Redis has lost everything the census gives every object back to its owner, and nothing is written."""
+    before = Ledger(here.state).owners()
+    here.simulator.audit.clear()
+    here.state.client.flushall()
+    again = here.changed(**here.environ)
+    again.apply(*MANIFESTS)
+    settle(again)
+    assert Ledger(again.state).owners() == before
+    assert here.writes() == []
+    again.close()
+
+
+def test_removing_every_ingress_leaves_what_ako_leaves(here: Site) -> None:
+    """The vsvips of shared parents stay, without the hosts; everything else goes, and the statuses are emptied."""
+    kept = {id_ for id_ in ours(here) if id_.startswith("vsvip/") and "-Shared-L7-" in id_}
+    here.delete("Ingress", *(f"bench/i{number:05d}" for number in HOSTS))
+    settle(here)
+    assert ours(here) == kept
+    assert not {cluster.host(number) for number in HOSTS} & vips(here).keys()
+    assert here.state.hash("rows") == {}
+
+
+@pytest.mark.parametrize(("before", "after"), CHANGES)
+def test_a_form_changes_into_another_while_running(redis_url: str, before: str, after: str) -> None:
+    """Other settings take the old objects away, parents and addresses too, and build and report the new ones."""
+    with site(redis_url, **FORMS[before]) as old:
+        old.apply(*MANIFESTS)
+        settle(old)
+        first = statuses(old)
+        here = old.changed(**FORMS[after])
+        # As with `ako watcher --allow-mass-delete`: else a second census, a minute later, would have to agree.
+        here.state.client.hset(here.state.key("meta"), "allow_mass_delete", "1")
+        settle(here)
+        assert ours(here) == wanted(here, MANIFESTS)
+        where = vips(here)
+        assert {**first, **statuses(here)} == {cluster.host(number): {where[cluster.host(number)]} for number in HOSTS}
+        here.simulator.audit.clear()
+        here.mark(["resync"])
+        settle(here)
+        assert here.writes() == []
+        here.close()

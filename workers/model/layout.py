@@ -1,0 +1,122 @@
+"""Which form a host takes on the controller: the one place that decides.
+
+| settings | who serves a host | its objects are named |
+|---|---|---|
+| (SNI) | TLS: a child of a shared parent, found by SNI; plain: pools that the parent's datascript selects | plainly |
+| enableEVH | a child of a shared parent, found by host and path, with TLS or without | by a hash of the plain name |
+| enableEVH, vipPerNamespace | the same, with a parent for each namespace instead of each shard number | likewise |
+| shardVSSize DEDICATED | a virtual service of its own, with an address of its own | as above, and `-L7-dedicated` |
+
+vipPerNamespace counts with EVH only, and there before DEDICATED, as with AKO. Everything else in the model asks the
+layout and tests no setting. The builders of bodies (`virtualservices`, `shards`) differ by one function per form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.projection import BUCKETS
+from shared.settings.model import Settings, ShardSize
+from workers.model import names
+from workers.model.names import Parent
+
+_DEDICATED = "-L7-dedicated"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One form. `size` is DEDICATED when every host has a virtual service of its own."""
+
+    prefix: str
+    evh: bool = False
+    size: ShardSize = ShardSize.LARGE
+    per_namespace: bool = False
+
+    @property
+    def dedicated(self) -> bool:
+        """Whether every host has a virtual service and an address of its own, and there are no parents."""
+        return self.size is ShardSize.DEDICATED and not self.per_namespace
+
+    @property
+    def whole(self) -> bool:
+        """Whether a virtual service of its own serves all of a host: plain paths too, and the redirect to HTTPS."""
+        return self.evh or self.dedicated
+
+    def switches(self, tls: bool) -> bool:
+        """Whether the host's own virtual service switches such a path; if not, the parent finds its pool by label."""
+        return tls or self.whole
+
+    def parent(self, host: str, namespace: str) -> str:
+        """The shared parent of a host whose oldest Ingress is in `namespace`, "" when hosts are dedicated."""
+        if self.dedicated:
+            return ""
+        if self.per_namespace:
+            return Parent.of_namespace(namespace).name(self.prefix)
+        return Parent.of_shard(self.evh, names.shard_number(host, self.size)).name(self.prefix)
+
+    def gives(self, parent: str) -> bool:
+        """Whether this layout gives any host a parent of this name."""
+        found = Parent.parse(parent, self.prefix)
+        if found is None or self.dedicated or found.evh is not self.evh:
+            return False
+        if self.per_namespace or found.namespace:
+            return self.per_namespace and bool(found.namespace)
+        return int(found.shard) < self.size.value
+
+    def refs(self, parent: str) -> list[str]:
+        """The indexes of the mirror that lead to the Ingresses of a parent's hosts; [] for one that nobody has."""
+        found = Parent.parse(parent, self.prefix)
+        if found is None or not self.gives(parent):
+            return []
+        if found.namespace:
+            return [f"Namespace/{found.namespace}"]
+        return [f"Bucket/{bucket}" for bucket in range(BUCKETS) if bucket % self.size.value == int(found.shard)]
+
+    def virtual_service(self, host: str) -> str:
+        """The host's own virtual service: a child of the parent, or a dedicated one. Its redirect bears the name."""
+        if not self.dedicated:
+            return self._name(host)
+        return self._name(host + _DEDICATED) + ("-EVH" if self.evh else "")
+
+    def certificate(self, host: str) -> str:
+        """The certificate made from `tls.crt` of the host's Secret."""
+        return self._name(host)
+
+    def alternate_certificate(self, host: str) -> str:
+        """The certificate made from `alt.crt`."""
+        return self._name(f"{host}-alt")
+
+    def policy_set(self, namespace: str, host: str) -> str:
+        """The HTTP policy set that switches the paths that a namespace has for the host."""
+        return self._name(f"{namespace}-{host}")
+
+    def pool_group(self, namespace: str, host: str, path: str, ingress: str) -> str:
+        """The pool group of a path that the host's own virtual service switches."""
+        return self._name(_path(namespace, host, path, ingress) + self._suffix)
+
+    def pool(self, namespace: str, host: str, path: str, ingress: str, service: str) -> str:
+        """The pool of such a path. With EVH its Service takes part in the name."""
+        base = _path(namespace, host, path, ingress)
+        return self._name(base + (f"-{service}" if self.evh else "") + self._suffix)
+
+    @property
+    def _suffix(self) -> str:
+        return _DEDICATED if self.dedicated else ""
+
+    def _name(self, name: str) -> str:
+        return names.encoded(self.prefix, name) if self.evh else self.prefix + name
+
+
+def layout_of(settings: Settings) -> Layout:
+    """The layout that the settings ask for."""
+    per_namespace = settings.evh and settings.vip_per_namespace
+    return Layout(settings.prefix, settings.evh, settings.shard_size, per_namespace)
+
+
+def every_naming(prefix: str) -> tuple[Layout, ...]:
+    """A layout for every way in which any settings name a host's objects; whose an object is doesn't hang on them."""
+    return tuple(Layout(prefix, evh) for evh in (False, True))
+
+
+def _path(namespace: str, host: str, path: str, ingress: str) -> str:
+    return f"{namespace}-{host}{path.replace('/', '_')}-{ingress}"
