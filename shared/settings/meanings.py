@@ -27,7 +27,7 @@ MEANINGS: dict[str, str] = {
     "AKOSettings.namespaceSelector.labelKey": "Key of the label.",
     "AKOSettings.namespaceSelector.labelValue": "Value of the label.",
     "AKOSettings.servicesAPI": "true: Gateways of the former Services API.",
-    "AKOSettings.vipPerNamespace": "true: with EVH, one parent and VIP for each namespace.",
+    "AKOSettings.vipPerNamespace": "true: with EVH, one parent and VIP for each namespace. Without EVH it counts for nothing.",
     "AKOSettings.istioEnabled": "true: pools speak to an Istio mesh.",
     "AKOSettings.blockedNamespaceList": "Namespaces whose objects are left alone.",
     "AKOSettings.blockedNamespaceList[]": "Name of a namespace.",

@@ -138,7 +138,7 @@ class AkoSettings(Section):
     evh = Flag("enableEVH", default=False, env="ENABLE_EVH")
     namespace_selector = Part("namespaceSelector", NamespaceSelector)
     services_api = Flag("servicesAPI", default=False, env="SERVICES_API", use=_PENDING)
-    vip_per_namespace = Flag("vipPerNamespace", default=False, env="VIP_PER_NAMESPACE", use=_DECISIVE)
+    vip_per_namespace = Flag("vipPerNamespace", default=False, env="VIP_PER_NAMESPACE")
     istio = Flag("istioEnabled", default=False, env="ISTIO_ENABLED", use=_PENDING)
     blocked_namespaces = Rows("blockedNamespaceList", Text("", default=""), env="BLOCKED_NS_LIST")
     default_secrets_only = Flag("useDefaultSecretsOnly", default=False, env="USE_DEFAULT_SECRETS_ONLY", use=_PENDING)

@@ -18,6 +18,7 @@ from workers.snapshot import read_facts
 FORMS: dict[str, dict[str, str]] = {
     "SNI": {},
     "EVH": {"ENABLE_EVH": "true"},
+    "EVH, an address per namespace": {"ENABLE_EVH": "true", "VIP_PER_NAMESPACE": "true"},
 }
 HOSTS = range(4)
 MANIFESTS = [obj for number in HOSTS for obj in cluster.objects_of(number)]

@@ -276,7 +276,7 @@ def others() -> Iterator[Line]:
         (("AKOSettings", "fullSyncFrequency"), 604_801), (("AKOSettings", "apiServerPort"), 0),
         (("AKOSettings", "apiServerPort"), 65_536), (("AKOSettings", "logLevel"), "warn"),
         (("AKOSettings", "ipFamly"), "V6"), (("AKOSettings", "primaryInstance"), False),
-        (("AKOSettings", "vipPerNamespace"), True), (("AKOSettings", "vpcMode"), True),
+        (("AKOSettings", "vpcMode"), True),
         (("AKOSettings", "blockedNamespaceList"), [7]),
         (("NetworkSettings", "vipNetworkList"), GONE), (("NetworkSettings", "vipNetworkList"), []),
         (("NetworkSettings", "vipNetworkList"), [{"networkName": "a"}, {"networkName": "b"}]),
