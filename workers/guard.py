@@ -156,8 +156,7 @@ class Guard:
             wanted = {each.id: each for each in desired.objects}
             for id_ in set() if key in emptied else ids - wanted.keys():
                 losses.add(key, f"objects of type {_type(id_)}", id_)
-            if key.startswith("shard:"):
-                self._inside(key, ids, wanted, gone, losses)
+            self._inside(key, ids, wanted, gone, losses)
         self._routes(facts, losses)
         return losses
 
@@ -185,8 +184,9 @@ class Guard:
     def _inside(
         self, key: str, ids: Iterable[str], wanted: Mapping[str, AviObject], gone: set[str], losses: Losses
     ) -> None:
-        """The pools that a parent's pool group would lose, and the addresses that its vsvip would."""
-        lists = [(key, id_) for id_ in ids if _type(id_) in {POOL_GROUP, VSVIP}]
+        """The pools that a parent's pool group would lose, and the addresses that a vsvip would."""
+        inside = {POOL_GROUP, VSVIP} if key.startswith("shard:") else {VSVIP}
+        lists = [(key, id_) for id_ in ids if _type(id_) in inside]
         for id_, entry in self.ledger.entries(lists).items():
             object_ = wanted.get(id_)
             if _type(id_) == POOL_GROUP:

@@ -24,6 +24,7 @@ from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
 from workers.model.types import Desired, Problem, SharedPart, object_id
+from workers.model.vips import VSVIP
 from workers.outcome import Result
 from workers.parts import merge_shared
 from workers.reconcile import Handler, ObjectRuns, row_of
@@ -69,7 +70,8 @@ class Handlers:
             return desired_host(snapshot, self.settings, facts)
 
         result, desired, view = self.objects.run(claim, compute)
-        return replace(result, row=row_of(desired, view))
+        lacking, view = self._addresses(claim, desired, view)
+        return replace(_until_addressed(result, claim, lacking), row=row_of(desired, view))
 
     def shard(self, claim: Claim) -> Result:
         """A shared parent, its vsvip and what hangs on it."""
@@ -81,11 +83,9 @@ class Handlers:
             return desired_shard(snapshot, self.settings, facts)
 
         result, desired, view = self.objects.run(claim, compute)
-        lacking, view = self._addresses(claim, tenant, parent, desired, view)
+        lacking, view = self._addresses(claim, desired, view)
         self._tell_statuses(claim, tenant, parent, refs, view)
-        if lacking and result.outcome == "done":
-            return replace(result, outcome="again", delay=min(LONGEST_ADDRESS_WAIT, 2.0**claim.waited), contact=True)
-        return result
+        return _until_addressed(result, claim, lacking)
 
     def routes(self, claim: Claim) -> Result:
         """Our static routes in a VRF."""
@@ -103,23 +103,23 @@ class Handlers:
         self.work.mark(found, "change", claim.cause or f"{kind} {name}", bulk=claim.bulk)
         return Result()
 
-    def _addresses(
-        self, claim: Claim, tenant: str, parent: str, desired: Desired, view: LedgerView
-    ) -> tuple[bool, LedgerView]:
-        """Reads a vsvip again that lacks an address of a wanted family; True while it still does."""
-        id_ = object_id("vsvip", tenant, parent)
-        entry = view.own.get(id_)
-        if entry is None or entry.intent or not any(wanted.id == id_ for wanted in desired.objects):
-            return False, view
-        if not self._lacks(entry.extra):
-            return False, view
-        try:
-            fresh = entry_of("vsvip", tenant, self.avi.get("vsvip", entry.uuid, tenant=tenant))
-        except AviNotFound:
-            self.ledger.doubt(f"{id_} is gone", [id_], "gone")
-            return True, view
-        self.ledger.step(claim, record=(id_, fresh))
-        return self._lacks(fresh.extra), LedgerView({**view.own, id_: fresh}, view.referrers, view.others)
+    def _addresses(self, claim: Claim, desired: Desired, view: LedgerView) -> tuple[bool, LedgerView]:
+        """Reads the vsvips again that lack an address of a wanted family; True while one still does."""
+        lacking = False
+        for wanted in desired.objects:
+            entry = view.own.get(wanted.id) if wanted.type == VSVIP else None
+            if entry is None or entry.intent or not self._lacks(entry.extra):
+                continue
+            try:
+                fresh = entry_of(VSVIP, wanted.tenant, self.avi.get(VSVIP, entry.uuid, tenant=wanted.tenant))
+            except AviNotFound:
+                self.ledger.doubt(f"{wanted.id} is gone", [wanted.id], "gone")
+                lacking = True
+                continue
+            self.ledger.step(claim, record=(wanted.id, fresh))
+            lacking = lacking or self._lacks(fresh.extra)
+            view = LedgerView({**view.own, wanted.id: fresh}, view.referrers, view.others)
+        return lacking, view
 
     def _lacks(self, addresses: Mapping[str, Any]) -> bool:
         network = self.settings.vip_networks[0]
@@ -128,7 +128,7 @@ class Handlers:
 
     def _tell_statuses(self, claim: Claim, tenant: str, parent: str, refs: list[str], view: LedgerView) -> None:
         """Marks the statuses of the shard's Ingresses when its addresses or its virtual service changed."""
-        vsvip = view.own.get(object_id("vsvip", tenant, parent))
+        vsvip = view.own.get(object_id(VSVIP, tenant, parent))
         parent_vs = view.own.get(object_id("virtualservice", tenant, parent))
         # As the statuses see them: what does not stand for certain is as good as absent.
         addresses = vsvip.extra if vsvip and vsvip.stands else None
@@ -175,3 +175,10 @@ class Handlers:
             else:
                 return []
         return []
+
+
+def _until_addressed(result: Result, claim: Claim, lacking: bool) -> Result:
+    """A run that is done but for an address is done again, at growing distances."""
+    if not lacking or result.outcome != "done":
+        return result
+    return replace(result, outcome="again", delay=min(LONGEST_ADDRESS_WAIT, 2.0**claim.waited), contact=True)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -205,7 +206,9 @@ def row_of(desired: Desired, view: LedgerView) -> str:
     standing = {id_: entry.uuid for id_, entry in sorted(view.own.items()) if entry.stands and _matters(id_)}
     if desired.row is None and not standing:
         return ""
-    row = {"shards": desired.shards, "row": desired.row, "faces": desired.faces, "standing": standing}
+    row: dict[str, Any] = {"shards": desired.shards, "row": desired.row, "faces": desired.faces, "standing": standing}
+    if addresses := {id_: entry.extra for id_, entry in sorted(view.own.items()) if entry.stands and entry.extra}:
+        row["addresses"] = addresses  # of dedicated virtual services
     return orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode()
 
 

@@ -54,7 +54,7 @@ MEANINGS: dict[str, str] = {
     "NetworkSettings.networkName": "Replaced by vipNetworkList.",
     "L7Settings": "What concerns Ingresses.",
     "L7Settings.serviceType": "Where pool servers are: ClusterIP (pods), NodePort (nodes) or NodePortLocal (Antrea).",
-    "L7Settings.shardVSSize": "Number of shared parent virtual services: LARGE 8, MEDIUM 4, SMALL 1; DEDICATED (none) is not served yet: what stands is left as it is.",
+    "L7Settings.shardVSSize": "Number of shared parent virtual services: LARGE 8, MEDIUM 4, SMALL 1; DEDICATED: a virtual service and an address for every host.",
     "L7Settings.passthroughShardSize": "The same for TLS passthrough.",
     "L7Settings.defaultIngController": "true: Ingresses without a class are served, by way of the default IngressClass.",
     "L7Settings.noPGForSNI": "true: policies of TLS hosts lead to pools without a pool group between.",

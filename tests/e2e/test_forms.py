@@ -17,6 +17,8 @@ from tests.support import wait_for
 
 FORMS: dict[str, dict[str, dict[str, Any]]] = {
     "EVH": {"AKOSettings": {"enableEVH": True}},
+    "dedicated": {"L7Settings": {"shardVSSize": "DEDICATED"}},
+    "EVH, dedicated": {"AKOSettings": {"enableEVH": True}, "L7Settings": {"shardVSSize": "DEDICATED"}},
 }
 INGRESS = f"/apis/networking.k8s.io/v1/namespaces/{cluster.NAMESPACE}/ingresses"
 OWN_TYPES = ("virtualservice", "pool", "poolgroup", "httppolicyset", "vsdatascriptset", "sslkeyandcertificate")

@@ -18,6 +18,8 @@ from workers.snapshot import read_facts
 FORMS: dict[str, dict[str, str]] = {
     "SNI": {},
     "EVH": {"ENABLE_EVH": "true"},
+    "dedicated": {"SHARD_VS_SIZE": "DEDICATED"},
+    "EVH, dedicated": {"ENABLE_EVH": "true", "SHARD_VS_SIZE": "DEDICATED"},
     "EVH, an address per namespace": {"ENABLE_EVH": "true", "VIP_PER_NAMESPACE": "true"},
 }
 HOSTS = range(4)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.addresses import Family, avi_subnet
-from shared.settings.model import ServiceType, Settings, ShardSize
+from shared.settings.model import ServiceType, Settings
 from workers.model import names
 from workers.model.layout import Layout, layout_of
 from workers.model.markers import marker
@@ -93,8 +93,6 @@ def _placement(settings: Settings, facts: Facts) -> list[dict[str, Any]]:
 
 
 def _unserved(settings: Settings) -> str:
-    if settings.shard_size is ShardSize.DEDICATED and not (settings.evh and settings.vip_per_namespace):
-        return "L7Settings.shardVSSize DEDICATED"
     if settings.service_type is not ServiceType.CLUSTER_IP:
         return f"L7Settings.serviceType {settings.service_type.value}"
     return ""

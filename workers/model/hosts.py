@@ -24,8 +24,8 @@ from workers.model.pools import own_pool, own_pool_group, plain_pool
 from workers.model.rules import Path, Served, members, parent_of, read_rules, service_id
 from workers.model.servers import Server, servers_of
 from workers.model.types import AviObject, Desired, Face, Facts, HostSnapshot, Problem, object_id
-from workers.model.vips import VSVIP
-from workers.model.virtualservices import VIRTUAL_SERVICE, child
+from workers.model.vips import VSVIP, vsvip_of
+from workers.model.virtualservices import VIRTUAL_SERVICE, child, dedicated
 
 
 def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> Desired:
@@ -96,14 +96,16 @@ def _own(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Contex
         certificates = certificates_of(host, tenant, served.secret, snapshot.secrets[served.secret], context)
         if context.layout.whole:
             policies.insert(0, host_redirect(host, paths[0].namespace, tenant, context))
-    parent = parent_of(served, host, context)
-    return [
+    below = [
         *certificates,
         *(own_pool(path, host, tenant, pods.of(path), context) for path in paths),
         *(own_pool_group(path, host, tenant, context) for path in paths),
         *policies,
-        child(host, tenant, parent, paths, certificates, policies, context),
     ]
+    if context.layout.dedicated:
+        service = dedicated(host, tenant, paths, certificates, policies, context)
+        return [*below, vsvip_of(service.name, {host}, tenant, context), service]
+    return [*below, child(host, tenant, parent_of(served, host, context), paths, certificates, policies, context)]
 
 
 def _plain(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Context) -> list[AviObject]:
@@ -133,8 +135,13 @@ def _row(served: Served, snapshot: HostSnapshot, context: Context) -> dict[str, 
 
 
 def _face(served: Served, snapshot: HostSnapshot, context: Context) -> Face:
-    """Who serves the host: its own virtual service; with shared SNI the parent, as long as that doesn't stand."""
+    """Who serves the host: its own virtual service; with shared SNI the parent, as long as that doesn't stand.
+
+    The address is the parent's, or that of the dedicated virtual service.
+    """
     own = (names.host_key(snapshot.host), service_id(served, snapshot.host, context))
+    if context.layout.dedicated:
+        return Face((own,), (own[0], object_id(VSVIP, served.tenant, context.layout.virtual_service(snapshot.host))))
     parent = parent_of(served, snapshot.host, context)
     shard = names.shard_key(served.tenant, parent)
     services = [own] if served.own else []

@@ -115,7 +115,7 @@ def layout_of(settings: Settings) -> Layout:
 
 def every_naming(prefix: str) -> tuple[Layout, ...]:
     """A layout for every way in which any settings name a host's objects; whose an object is doesn't hang on them."""
-    return tuple(Layout(prefix, evh) for evh in (False, True))
+    return tuple(Layout(prefix, evh, size) for evh in (False, True) for size in (ShardSize.LARGE, ShardSize.DEDICATED))
 
 
 def _path(namespace: str, host: str, path: str, ingress: str) -> str:

@@ -42,12 +42,21 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
         return None
     name, markers = str(obj.get("name", "")), _markers(obj)
     if set(markers) == {"clustername"}:
-        parent = None if type_ in (POOL, CERTIFICATE) else names.Parent.parse(name, settings.prefix)
-        return names.shard_key(_tenant(obj, settings), name) if parent else None
+        if type_ not in (POOL, CERTIFICATE) and names.Parent.parse(name, settings.prefix):
+            return names.shard_key(_tenant(obj, settings), name)
+        return _owner_of_dedicated(name, obj, settings) if type_ == VSVIP else None
     hosts = markers.get("Host", [])
     if len(hosts) != 1 or "InfrasettingName" in markers:
         return None
     return names.host_key(hosts[0]) if name in _host_names(type_, hosts[0], markers, settings) else None
+
+
+def _owner_of_dedicated(name: str, obj: dict[str, Any], settings: Settings) -> WorkKey | None:
+    """Of a dedicated virtual service's vsvip only its one FQDN tells the host."""
+    layouts = [layout for layout in every_naming(settings.prefix) if layout.dedicated]
+    hosts = {str(row.get("fqdn", "")) for row in obj.get("dns_info") or []}
+    named = {host for host in hosts for layout in layouts if layout.virtual_service(host) == name}
+    return names.host_key(named.pop()) if named else None
 
 
 def _host_names(type_: str, host: str, markers: dict[str, list[str]], settings: Settings) -> set[str]:

@@ -24,7 +24,7 @@ from workers.model.policies import datascript, shard_redirect
 from workers.model.pools import shared_pool_group
 from workers.model.rules import Member, Served, members, parent_of, pool_id, read_rules, service_id
 from workers.model.types import AviObject, Desired, Facts, ShardSnapshot, object_id
-from workers.model.vips import VSVIP, shared_vsvip
+from workers.model.vips import VSVIP, vsvip_of
 from workers.model.virtualservices import evh_parent, sni_parent
 
 
@@ -45,7 +45,7 @@ def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> 
             if served.tenant == tenant and parent_of(served, host, context) == name:
                 lists.add(host, served)
     own = "" if context.layout.per_namespace else names.shared_fqdn(name, tenant, settings, context.domains)
-    vsvip = shared_vsvip(name, lists.fqdns | {own} if own else lists.fqdns, tenant, context)
+    vsvip = vsvip_of(name, lists.fqdns | {own} if own else lists.fqdns, tenant, context)
     if not lists.used:
         return Desired((vsvip,) if object_id(VSVIP, tenant, name) in snapshot.standing else ())
     build = _evh if context.layout.evh else _sni

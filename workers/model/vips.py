@@ -1,4 +1,4 @@
-"""VIP allocation: the vsvip of a shared parent.
+"""VIP allocation: the vsvip of a shared parent or of a dedicated virtual service.
 
 Which families the VIP has follows from the network's `cidr` and `v6cidr` alone, never from ipFamily, which is about
 servers. The first VIP network is used. Addresses are canonical; a prefix written with host bits means its network.
@@ -18,10 +18,10 @@ from workers.model.types import AviObject
 VSVIP = "vsvip"
 
 
-def shared_vsvip(parent: str, fqdns: set[str], tenant: str, context: Context) -> AviObject:
-    """The vsvip of a shared parent with these FQDNs, written in alphabetical order."""
+def vsvip_of(service: str, fqdns: set[str], tenant: str, context: Context) -> AviObject:
+    """The vsvip of the virtual service of that name, with these FQDNs, written in alphabetical order."""
     body: dict[str, Any] = {
-        "name": parent,
+        "name": service,
         "tenant_ref": names.tenant_ref(tenant),
         "cloud_ref": context.cloud_ref,
         "vrf_context_ref": context.vrf_ref,
@@ -31,7 +31,7 @@ def shared_vsvip(parent: str, fqdns: set[str], tenant: str, context: Context) ->
     }
     if fqdns:
         body["dns_info"] = [{"fqdn": fqdn} for fqdn in sorted(fqdns)]
-    return AviObject(VSVIP, tenant, parent, with_checksum(body, "vsvip_cloud_config_cksum"))
+    return AviObject(VSVIP, tenant, service, with_checksum(body, "vsvip_cloud_config_cksum"))
 
 
 def _vip(context: Context) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Virtual services: shared parents and the children of hosts, found by SNI or, enhanced (EVH), by the Host header.
+"""Virtual services: shared parents and the children of hosts, found by SNI or, enhanced (EVH), by the Host header;
+and dedicated ones, which have an address of their own and no parent.
 
-Parents and children each have one body; what SNI and EVH add to it is one function each.
+Parents and what serves one host each have one body; what the forms add to it is one function each.
 """
 
 from __future__ import annotations
@@ -67,6 +68,29 @@ def child(
     body.update(_evh_part(host) if context.layout.evh else _sni_part(host, certificates))
     requires = {object_id(VIRTUAL_SERVICE, tenant, parent): names.shard_key(tenant, parent)}
     return AviObject(VIRTUAL_SERVICE, tenant, body["name"], with_checksum(body), requires=requires)
+
+
+def dedicated(
+    host: str,
+    tenant: str,
+    paths: list[Path],
+    certificates: list[AviObject],
+    policies: list[AviObject],
+    context: Context,
+) -> AviObject:
+    """The virtual service that serves one host at an address of its own; port 443 only where there is a certificate."""
+    body = _of_host(host, paths, policies, context)
+    evh = context.layout.evh
+    body["type"] = "VS_TYPE_NORMAL"
+    body["tenant_ref"] = names.tenant_ref(tenant)
+    body["vsvip_ref"] = names.ref(VSVIP, body["name"])
+    body["services"] = (_BARE_LISTENERS if evh else _LISTENERS)[: 2 if certificates else 1]
+    body["application_profile_ref"] = _HTTPS_PROFILE if certificates and not evh else _HTTP_PROFILE
+    if certificates:
+        body["ssl_key_and_certificate_refs"] = [names.ref(each.type, each.name) for each in certificates]
+    if evh:
+        body["min_pools_up"] = 1
+    return AviObject(VIRTUAL_SERVICE, tenant, body["name"], with_checksum(body))
 
 
 def _sni_part(host: str, certificates: list[AviObject]) -> dict[str, Any]:

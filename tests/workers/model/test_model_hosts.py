@@ -267,7 +267,6 @@ def test_a_namespace_may_have_a_tenant_of_its_own() -> None:
     [
         ({"passthrough.ako.vmware.com/enabled": "true"}, {}),
         ({"ako.vmware.com/enable-tls": "true"}, {}),
-        ({}, {"shard_size": ShardSize.DEDICATED}),
         ({}, {"service_type": ServiceType.NODE_PORT}),
     ],
 )

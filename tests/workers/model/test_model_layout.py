@@ -20,6 +20,9 @@ CHOICES: list[dict[str, object]] = [
     {"shard_size": ShardSize.SMALL},
     {"evh": True},
     {"evh": True, "shard_size": ShardSize.SMALL},
+    {"evh": True, "vip_per_namespace": True},
+    {"shard_size": ShardSize.DEDICATED},
+    {"evh": True, "shard_size": ShardSize.DEDICATED},
 ]
 """Settings of every form, for properties that hold in all of them."""
 

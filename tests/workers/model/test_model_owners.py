@@ -85,7 +85,8 @@ def test_either_mark_missing_makes_it_foreign() -> None:
 @pytest.mark.parametrize(
     ("type_", "name", "markers"),
     [
-        ("virtualservice", "c1--foo.example.com-L7-dedicated", {"Namespace": "red", "Host": "foo.example.com"}),
+        ("virtualservice", "c1--foo.example.com-L7-other", {"Namespace": "red", "Host": "foo.example.com"}),
+        ("vsvip", "c1--foo.example.com-L7-dedicated", {}),
         ("virtualservice", "c1--gold-foo.example.com", {"Host": "foo.example.com", "InfrasettingName": "gold"}),
         ("virtualservice", "c1--foo.example.com", {"Host": "foo.example.com", "InfrasettingName": "gold"}),
         ("virtualservice", "c1--red-db", {"Namespace": "red", "ServiceName": "db"}),
