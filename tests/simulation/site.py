@@ -31,6 +31,12 @@ from workers.assembly import Worker, build
 SLOTS = 2
 LEASE = 12.0
 NAME = "bench"
+FORMS = (
+    {"ENABLE_EVH": "true"},
+    {"SHARD_VS_SIZE": "DEDICATED"},
+    {"ENABLE_EVH": "true", "VIP_PER_NAMESPACE": "true"},
+    {"ENABLE_EVH": "true", "SHARD_VS_SIZE": "DEDICATED"},
+)
 SETS = """
 local function known(key)
   return redis.call('ZSCORE', P .. 'claims', key) or redis.call('ZSCORE', P .. 'later', key)
@@ -93,8 +99,8 @@ class Site:
     """Everything. Time goes on only in `scheduler.run`."""
 
     def __init__(self, redis_url: str, seed: int, scheduler: Scheduler) -> None:
-        # Every fifth site has its hosts as EVH children, the others in the shared SNI form.
-        form = {"ENABLE_EVH": "true"} if seed % 5 == 4 else {}
+        # Every fifth site has its hosts in one of the other forms than shared SNI.
+        form = FORMS[seed // 5 % len(FORMS)] if seed % 5 == 4 else {}
         self.scheduler = scheduler
         self.draw = random.Random(seed)
         self.settings = settings(**form)
