@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.settings.model import ServiceType, ShardSize
+from shared.settings.model import ServiceType
 from tests.workers.model.world import (
     AVI_CLASS,
     World,
