@@ -47,7 +47,9 @@ def frozen_holder(folder: Path, scale: Scale) -> Iterator[Figure]:
             _freeze(site, {0: "update", 1: "update", 2: "get", 3: "get", new: "create", new + 1: "create"}, found)
         yield Figure("runs frozen before a PUT, before its GET, before a POST", found.frozen, "==", 6 * rounds)
         # A few may be left unsent: the run notices first that its claim, or its connection, is gone.
-        yield Figure("PUTs and POSTs sent afterwards and refused (412, 409)", found.refused, ">=", 4 * rounds - rounds // 5)
+        yield Figure(
+            "PUTs and POSTs sent afterwards and refused (412, 409)", found.refused, ">=", 4 * rounds - rounds // 5
+        )
         yield Figure("stale writes that took effect", found.taken, "==", 0)
         yield Figure("objects not as the second holder left them", found.wrong, "==", 0)
         yield from site.aftermath()

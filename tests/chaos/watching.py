@@ -237,7 +237,9 @@ def history_lost(folder: Path, scale: Scale) -> Iterator[Figure]:
 def _gap(here: Watching, come: list[dict[str, Any]], leave: list[str]) -> list[str]:
     """Lets objects come and leave while the watch is silent, and then loses the history; what was marked for it."""
     # A watch that ends at once is a failure, which the next try waits for: each round begins with one that lasts.
-    wait_for(lambda: here.watcher.status()["kinds"]["Ingress"]["failing"] is None, seconds=30, what="a watch that lasts")
+    wait_for(
+        lambda: here.watcher.status()["kinds"]["Ingress"]["failing"] is None, seconds=30, what="a watch that lasts"
+    )
     here.switch("watches", {"action": "silence", "path": "/ingresses"})
     here.load(come)
     for name in leave:
