@@ -26,14 +26,15 @@ KEYS_PER_MESSAGE = 20
 
 def make_app(settings: Settings) -> Celery:
     """A Celery application for one cluster; `settings.pipeline` says where Redis is and how wide a worker is."""
-    app = Celery("ako", broker=settings.pipeline.redis_url, set_as_current=True)
-    transport = {
+    url = settings.pipeline.redis_url
+    in_files = url.startswith("unix:")  # Celery has another word for these, and they know no keepalive
+    app = Celery("ako", broker=url.replace("unix:", "redis+socket:", 1) if in_files else url, set_as_current=True)
+    transport: dict[str, object] = {
         "visibility_timeout": VISIBILITY_SECONDS,
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
         "socket_timeout": 4.0,
         "socket_connect_timeout": 3.0,
-        "socket_keepalive": True,
         # Opening a connection to publish is tried twice, not for ever.
         "max_retries": 1,
         "interval_start": 0.0,
@@ -41,6 +42,8 @@ def make_app(settings: Settings) -> Celery:
         "interval_max": 0.2,
         "global_keyprefix": f"ako:{settings.cluster_name}:celery:",
     }
+    if not in_files:
+        transport["socket_keepalive"] = True
     app.conf.update(
         task_default_queue="work",
         task_acks_late=False,

