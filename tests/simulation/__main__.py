@@ -25,6 +25,8 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.redis_wire import serving
 from tests.simulation.run import Outcome, simulate
 
+SEEDS = 60
+
 _own: list[str] = []  # the URL of the Redis of this process of a pool
 
 
@@ -43,12 +45,12 @@ def main() -> int:
     parser.add_argument(
         "--mutants",
         action="store_true",
-        help="take parts of the program out, one at a time; without seeds, at those that are known to notice",
+        help="take parts of the program out, one at a time, until a seed notices",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first seed that fails")
     options = parser.parse_args()
-    first, _, last = (options.seeds or "1-60").partition("-")
+    first, _, last = (options.seeds or f"1-{SEEDS}").partition("-")
     seeds = range(int(first), int(last or first) + 1)
     logging.disable(logging.CRITICAL)
     if options.mutants:
@@ -93,7 +95,7 @@ def _hunt(job: tuple[str, Sequence[int]]) -> tuple[str, int, str]:
     take_out, known = MUTANTS[name]
     take_out()
     with serving() as url:
-        for seed in seeds or [known]:
+        for seed in seeds or (known, *range(1, SEEDS + 1)):
             if wrong := simulate(url, seed).wrong:
                 return name, seed, wrong
     return name, 0, ""
