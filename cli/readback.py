@@ -142,12 +142,20 @@ def _own(service: dict[str, Any], objects: _Objects) -> Iterator[Host]:
         policy = objects.at(row.get("http_policy_set_ref")).get("http_request_policy") or {}
         for rule in policy.get("rules") or ():
             tls = tls or "redirect_action" in rule  # an EVH child's certificate is on its parent
-            group = objects.at((rule.get("switching_action") or {}).get("pool_group_ref"))
             paths = ((rule.get("match") or {}).get("path") or {}).get("match_str") or ["/"]
-            for member in group.get("members") or ():
-                pools += [_pool(objects.at(member.get("pool_ref")), path) for path in paths]
+            for pool in _switched(rule.get("switching_action") or {}, objects):
+                pools += [_pool(pool, path) for path in paths]
     for name in _names(service, vsvip):
         yield Host(name, tls, str(service["name"]), _addresses(vsvip), _ordered(pools))
+
+
+def _switched(action: dict[str, Any], objects: _Objects) -> list[dict[str, Any]]:
+    """The pools to which a rule leads: one, or those of a pool group."""
+    if "pool_ref" in action:
+        return [objects.at(action["pool_ref"])]
+    return [
+        objects.at(member.get("pool_ref")) for member in objects.at(action.get("pool_group_ref")).get("members") or ()
+    ]
 
 
 def _names(service: dict[str, Any], vsvip: dict[str, Any]) -> list[str]:

@@ -57,7 +57,7 @@ MEANINGS: dict[str, str] = {
     "L7Settings.shardVSSize": "Number of shared parent virtual services: LARGE 8, MEDIUM 4, SMALL 1; DEDICATED: a virtual service and an address for every host.",
     "L7Settings.passthroughShardSize": "The same for TLS passthrough.",
     "L7Settings.defaultIngController": "true: Ingresses without a class are served, by way of the default IngressClass.",
-    "L7Settings.noPGForSNI": "true: policies of TLS hosts lead to pools without a pool group between.",
+    "L7Settings.noPGForSNI": "true: policies lead to pools without a pool group between, except with EVH.",
     "L7Settings.enableMCI": "true: multi-cluster Ingresses.",
     "L7Settings.fqdnReusePolicy": "Strict: a host belongs to one namespace; InterNamespaceAllowed: several may share it.",
     "L7Settings.syncNamespace": "Replaced by namespaceSelector.",

@@ -136,6 +136,7 @@ class Settings:
     shard_size: ShardSize = ShardSize.LARGE
     evh: bool = False
     vip_per_namespace: bool = False
+    no_pool_group: bool = False
     auto_fqdn: AutoFqdn = AutoFqdn.DEFAULT
     default_domain: str = ""
     disable_static_routes: bool = False

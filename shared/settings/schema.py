@@ -207,7 +207,7 @@ class L7Settings(Section):
         "passthroughShardSize", _SHARDS, default=ShardSize.SMALL, env="PASSTHROUGH_SHARD_SIZE", use=_PENDING
     )
     default_controller = Flag("defaultIngController", default=True, env="DEFAULT_ING_CONTROLLER", use=_PENDING)
-    no_pool_group_for_sni = Flag("noPGForSNI", default=False, use=_DECISIVE)
+    no_pool_group_for_sni = Flag("noPGForSNI", default=False)
     multi_cluster_ingress = Flag("enableMCI", default=False, env="MCI_ENABLED", use=_PENDING)
     fqdn_reuse = Choice(
         "fqdnReusePolicy",

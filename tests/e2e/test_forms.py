@@ -17,6 +17,7 @@ from tests.support import wait_for
 
 FORMS: dict[str, dict[str, dict[str, Any]]] = {
     "EVH": {"AKOSettings": {"enableEVH": True}},
+    "EVH, an address per namespace": {"AKOSettings": {"enableEVH": True, "vipPerNamespace": True}},
     "dedicated": {"L7Settings": {"shardVSSize": "DEDICATED"}},
     "EVH, dedicated": {"AKOSettings": {"enableEVH": True}, "L7Settings": {"shardVSSize": "DEDICATED"}},
 }

@@ -62,7 +62,7 @@ class Site:
         self.environ = environ
         self.avi_url = avi_url
         self.settings = load(
-            None,
+            environ.get("AKO_VALUES"),
             {
                 "CLUSTER_NAME": "bench",
                 "CTRL_IPADDRESS": avi_url,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,15 @@ from tests.workers.site import Site, site
 from workers.model.owners import MADE_TYPES
 from workers.snapshot import read_facts
 
+DIRECT = {"AKO_VALUES": str(Path(__file__).with_name("no-pool-groups.yaml"))}  # noPGForSNI has no variable
 FORMS: dict[str, dict[str, str]] = {
     "SNI": {},
     "EVH": {"ENABLE_EVH": "true"},
     "dedicated": {"SHARD_VS_SIZE": "DEDICATED"},
     "EVH, dedicated": {"ENABLE_EVH": "true", "SHARD_VS_SIZE": "DEDICATED"},
     "EVH, an address per namespace": {"ENABLE_EVH": "true", "VIP_PER_NAMESPACE": "true"},
+    "SNI without pool groups": DIRECT,
+    "dedicated without pool groups": {**DIRECT, "SHARD_VS_SIZE": "DEDICATED"},
 }
 HOSTS = range(4)
 MANIFESTS = [obj for number in HOSTS for obj in cluster.objects_of(number)]

@@ -99,7 +99,7 @@ def _own(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Contex
     below = [
         *certificates,
         *(own_pool(path, host, tenant, pods.of(path), context) for path in paths),
-        *(own_pool_group(path, host, tenant, context) for path in paths),
+        *(own_pool_group(path, host, tenant, context) for path in paths if not context.layout.direct),
         *policies,
     ]
     if context.layout.dedicated:

@@ -6,6 +6,7 @@
 | enableEVH | a child of a shared parent, found by host and path, with TLS or without | by a hash of the plain name |
 | enableEVH, vipPerNamespace | the same, with a parent for each namespace instead of each shard number | likewise |
 | shardVSSize DEDICATED | a virtual service of its own, with an address of its own | as above, and `-L7-dedicated` |
+| noPGForSNI (not with EVH) | as without; its rules lead to pools, not to pool groups | pools: `--policy-to-pool` |
 
 vipPerNamespace counts with EVH only, and there before DEDICATED, as with AKO. Everything else in the model asks the
 layout and tests no setting. The builders of bodies (`virtualservices`, `shards`) differ by one function per form.
@@ -21,16 +22,21 @@ from workers.model import names
 from workers.model.names import Parent
 
 _DEDICATED = "-L7-dedicated"
+_SIZES = (ShardSize.LARGE, ShardSize.DEDICATED)  # one with parents, one without
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One form. `size` is DEDICATED when every host has a virtual service of its own."""
+    """One form. `size` is DEDICATED when every host has a virtual service of its own.
+
+    `direct`: the rules of a host's own virtual service lead straight to pools; never with EVH.
+    """
 
     prefix: str
     evh: bool = False
     size: ShardSize = ShardSize.LARGE
     per_namespace: bool = False
+    direct: bool = False
 
     @property
     def dedicated(self) -> bool:
@@ -97,7 +103,8 @@ class Layout:
     def pool(self, namespace: str, host: str, path: str, ingress: str, service: str) -> str:
         """The pool of such a path. With EVH its Service takes part in the name."""
         base = _path(namespace, host, path, ingress)
-        return self._name(base + (f"-{service}" if self.evh else "") + self._suffix)
+        ending = self._suffix + ("--policy-to-pool" if self.direct else "")
+        return self._name(base + (f"-{service}" if self.evh else "") + ending)
 
     @property
     def _suffix(self) -> str:
@@ -110,12 +117,14 @@ class Layout:
 def layout_of(settings: Settings) -> Layout:
     """The layout that the settings ask for."""
     per_namespace = settings.evh and settings.vip_per_namespace
-    return Layout(settings.prefix, settings.evh, settings.shard_size, per_namespace)
+    direct = settings.no_pool_group and not settings.evh
+    return Layout(settings.prefix, settings.evh, settings.shard_size, per_namespace, direct)
 
 
 def every_naming(prefix: str) -> tuple[Layout, ...]:
     """A layout for every way in which any settings name a host's objects; whose an object is doesn't hang on them."""
-    return tuple(Layout(prefix, evh, size) for evh in (False, True) for size in (ShardSize.LARGE, ShardSize.DEDICATED))
+    forms = ((evh, size, direct) for evh in (False, True) for size in _SIZES for direct in (False, not evh))
+    return tuple(Layout(prefix, evh, size, direct=direct) for evh, size, direct in dict.fromkeys(forms))
 
 
 def _path(namespace: str, host: str, path: str, ingress: str) -> str:

@@ -112,17 +112,22 @@ def _switching_rule(name: str, index: int, path: Path, host: str, context: Conte
             "match_case": "SENSITIVE",
             "match_str": [path.path],
         }
-    group = context.layout.pool_group(path.namespace, host, path.path, path.ingress)
     return {
         "name": name,
         "index": index,
         "enable": True,
         "match": match,
-        "switching_action": {
-            "action": "HTTP_SWITCHING_SELECT_POOLGROUP",
-            "pool_group_ref": names.ref("poolgroup", group),
-        },
+        "switching_action": _switch(path, host, context),
     }
+
+
+def _switch(path: Path, host: str, context: Context) -> dict[str, Any]:
+    layout = context.layout
+    if layout.direct:
+        pool = layout.pool(path.namespace, host, path.path, path.ingress, path.service)
+        return {"action": "HTTP_SWITCHING_SELECT_POOL", "pool_ref": names.ref("pool", pool)}
+    group = layout.pool_group(path.namespace, host, path.path, path.ingress)
+    return {"action": "HTTP_SWITCHING_SELECT_POOLGROUP", "pool_group_ref": names.ref("poolgroup", group)}
 
 
 def _policy_set(

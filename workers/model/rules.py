@@ -184,7 +184,10 @@ def _add(served: Served, path: Path, host: str, context: Context, problems: list
     if switched:
         group = layout.pool_group(path.namespace, host, path.path, path.ingress)
         made = [layout.pool(path.namespace, host, path.path, path.ingress, path.service), group]
-        others = [names.rule(layout.policy_set(path.namespace, host), 9999), layout.virtual_service(host)]
+        others = [
+            names.rule(layout.policy_set(path.namespace, host), 9999),
+            names.rule(layout.virtual_service(host), 0),
+        ]
         match = f"own {path.exact} {path.path}"
     else:
         made = [names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)]

@@ -23,6 +23,8 @@ CHOICES: list[dict[str, object]] = [
     {"evh": True, "vip_per_namespace": True},
     {"shard_size": ShardSize.DEDICATED},
     {"evh": True, "shard_size": ShardSize.DEDICATED},
+    {"no_pool_group": True},
+    {"no_pool_group": True, "shard_size": ShardSize.DEDICATED},
 ]
 """Settings of every form, for properties that hold in all of them."""
 
