@@ -28,6 +28,8 @@ from shared.settings.reach import API_SERVER_GATE, CONTROLLER_GATE
 from shared.state import keys
 from workers.contact import ANY
 from workers.facts import name_of, read_facts
+from workers.model import names
+from workers.model.accept import passes_through
 from workers.model.context import context_for
 from workers.model.owners import MADE_TYPES, is_ours, owner_of
 from workers.model.routes import routes_active
@@ -96,9 +98,13 @@ def _yielded(kube: KubeClient, settings: Settings, facts: Facts) -> set[str]:
     found: set[str] = set()
     for page in kube.pages(f"{kind.path}/{kind.resource}"):
         for ingress in page.items:
-            hosts = {rule["host"] for rule in kind.project(ingress).body["rules"] if rule["host"]}
+            body = kind.project(ingress).body
+            hosts = {rule["host"] for rule in body["rules"] if rule["host"]}
             found |= {keys.host_key(host) for host in hosts}
-            found |= {context.layout.parent(host, ingress["metadata"]["namespace"]) for host in hosts}
+            if passes_through(body):
+                found |= {context.layout.passthrough_parent(host) for host in hosts}
+            else:
+                found |= {context.layout.parent(host, body["ns"]) for host in hosts}
     return found
 
 
@@ -108,7 +114,7 @@ def _object(type_: str, obj: dict[str, Any], yielded: set[str], settings: Settin
     key = owner_of(type_, obj, settings)
     if key is None:
         reason = "no work key of this release owns it: another feature or another release made it"
-    elif key in yielded or (key.startswith("shard:") and (type_ == "vsvip" or obj["name"] in yielded)):
+    elif key in yielded or (key.startswith("shard:") and (type_ == "vsvip" or names.secure(obj["name"]) in yielded)):
         return  # the vsvip of a shared parent stays on purpose: so its address does
     else:
         reason = "nothing in the cluster names its host" if key.startswith("host:") else "no host is served by it"

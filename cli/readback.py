@@ -3,7 +3,8 @@
 Nothing is taken from names or markers: the way is the one that a request takes, along the references of the objects.
 A host with a virtual service of its own: virtual service → policy set → rule → pool group → pool → servers, and child
 → parent → vsvip → addresses (a dedicated one has a vsvip itself). Any other host: vsvip with its name → virtual service
-→ datascript → pool group → members with its label → pool → servers.
+→ datascript → pool group → members with its label → pool → servers. A host whose TLS is passed through: the same way,
+but the datascript has a pool group for every host, which it finds by name.
 """
 
 from __future__ import annotations
@@ -118,6 +119,9 @@ def read(avi: AviClient, settings: Settings) -> Standing:
         if service.get("type") == "VS_TYPE_VH_PARENT":
             for host in _plain(service, objects):
                 hosts.setdefault(host.name, host)
+        else:
+            for host in _passed(service, objects, settings.prefix):
+                hosts[host.name] = host  # what redirects beside it has been taken for a host of its own
     return Standing(dict(sorted(hosts.items())), tuple(sorted(_routes(objects, settings))))
 
 
@@ -178,6 +182,18 @@ def _plain(service: dict[str, Any], objects: _Objects) -> Iterator[Host]:
                     pools.setdefault(name, []).append(_pool(objects.at(member.get("pool_ref")), slash + rest or "/"))
     for name, found in pools.items():
         yield Host(name, False, str(service["name"]), _addresses(vsvip), _ordered(found))
+
+
+def _passed(service: dict[str, Any], objects: _Objects, prefix: str) -> Iterator[Host]:
+    """The hosts whose TLS a virtual service passes through."""
+    vsvip = objects.at(service.get("vsvip_ref"))
+    scripts = [objects.at(row.get("vs_datascript_set_ref")) for row in service.get("vs_datascripts") or ()]
+    groups = [objects.at(reference) for script in scripts for reference in script.get("pool_group_refs") or ()]
+    named = {str(group.get("name")): group for group in groups}
+    for row in vsvip.get("dns_info") or ():
+        if group := named.get(f"{prefix}{row.get('fqdn')}"):
+            pools = [_pool(objects.at(member.get("pool_ref")), "/") for member in group.get("members") or ()]
+            yield Host(str(row["fqdn"]), True, str(service["name"]), _addresses(vsvip), _ordered(pools))
 
 
 def _pool(body: dict[str, Any], path: str) -> Pool:

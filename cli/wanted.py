@@ -24,6 +24,7 @@ Objects = Mapping[str, list[dict[str, Any]]]
 _CONTROLLER = "ako.vmware.com/avi-lb"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 _SERVICE_LABEL = "kubernetes.io/service-name"
+_PASSTHROUGH = "passthrough.ako.vmware.com/enabled"
 _CALICO = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
 _POD_CIDRS = "ako.vmware.com/pod-cidrs"
 _POD_CIDR_CNIS = {"", "antrea", "canal", "flannel"}
@@ -80,7 +81,9 @@ def wanted(objects: Objects, settings: Settings) -> Wanted:
         for rule in ingress["spec"].get("rules") or ():
             if host := rule.get("host"):
                 servers = _paths(ingress, rule, objects, settings)
-                hosts[host] = _joined(hosts.get(host), host, host in secure, servers, _id(ingress))
+                if passed := _passes_through(ingress):  # nobody sees the path of such a request
+                    servers = {"/": frozenset().union(*servers.values())}
+                hosts[host] = _joined(hosts.get(host), host, passed or host in secure, servers, _id(ingress))
     return Wanted(hosts, statuses, _routes(objects, settings))
 
 
@@ -103,6 +106,11 @@ def _is_ours(ingress: dict[str, Any], objects: Objects) -> bool:
         if each["metadata"]["name"] == name or (name is None and annotations.get(_DEFAULT_CLASS) == "true"):
             return True
     return False
+
+
+def _passes_through(ingress: dict[str, Any]) -> bool:
+    annotations = ingress["metadata"].get("annotations") or {}
+    return str(annotations.get(_PASSTHROUGH, "")).lower() == "true"
 
 
 def _paths(

@@ -176,8 +176,8 @@ class Guard:
             return desired_host(self.snapshots.host(rest, facts)[0], self.settings, facts)
         if kind == "shard":
             tenant, _, parent = rest.partition("/")
-            refs = layout_of(self.settings).refs(parent)
-            snapshot, _ = self.snapshots.shard(tenant, parent, refs, self.ledger.standing_of, facts)
+            layout = layout_of(self.settings)
+            snapshot, _ = self.snapshots.shard(tenant, parent, layout, self.ledger.standing_of, facts)
             return desired_shard(snapshot, self.settings, facts)
         return None
 

@@ -76,15 +76,14 @@ class Handlers:
     def shard(self, claim: Claim) -> Result:
         """A shared parent, its vsvip and what hangs on it."""
         tenant, _, parent = keys.split(claim.key)[1].partition("/")
-        refs = self.layout.refs(parent)
 
         def compute() -> Desired:
-            snapshot, facts = self.snapshots.shard(tenant, parent, refs, self.ledger.standing_of)
+            snapshot, facts = self.snapshots.shard(tenant, parent, self.layout, self.ledger.standing_of)
             return desired_shard(snapshot, self.settings, facts)
 
         result, desired, view = self.objects.run(claim, compute)
         lacking, view = self._addresses(claim, desired, view)
-        self._tell_statuses(claim, tenant, parent, refs, view)
+        self._tell_statuses(claim, tenant, parent, view)
         return _until_addressed(result, claim, lacking)
 
     def routes(self, claim: Claim) -> Result:
@@ -126,7 +125,7 @@ class Handlers:
         want4 = network.cidr is not None or network.v6cidr is None
         return (want4 and not addresses.get("v4")) or (network.v6cidr is not None and not addresses.get("v6"))
 
-    def _tell_statuses(self, claim: Claim, tenant: str, parent: str, refs: list[str], view: LedgerView) -> None:
+    def _tell_statuses(self, claim: Claim, tenant: str, parent: str, view: LedgerView) -> None:
         """Marks the statuses of the shard's Ingresses when its addresses or its virtual service changed."""
         vsvip = view.own.get(object_id(VSVIP, tenant, parent))
         parent_vs = view.own.get(object_id("virtualservice", tenant, parent))
@@ -137,7 +136,8 @@ class Handlers:
             return
         found = {
             keys.status_key("Ingress", member.partition(" ")[2].partition("/")[2])
-            for member in self.mirror.dependents(*refs)
+            for member in self.mirror.dependents(*self.layout.refs(parent))
+            if self.layout.may_hold(parent, keys.split(member.partition(" ")[0])[1])
         }
         self.work.mark(sorted(found), "change", f"{parent} has new addresses", bulk=claim.bulk)
         with bounded():

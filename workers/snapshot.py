@@ -17,6 +17,7 @@ import orjson
 from shared.errors import StateError
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
+from workers.model.layout import Layout
 from workers.model.types import Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
 
 Objects = Mapping[str, dict[str, Any]]
@@ -86,15 +87,20 @@ class Snapshots:
         self,
         tenant: str,
         parent: str,
-        refs: Iterable[str],
+        layout: Layout,
         standing: Callable[[Sequence[str]], Collection[str]],
         facts: Facts | None = None,
     ) -> tuple[ShardSnapshot, Facts]:
-        """The Ingresses behind `refs` (see `Layout.refs`) and all others that name one of their hosts.
+        """All Ingresses that name a host which can be on the parent.
 
         `standing` tells what stands of some owner keys; `facts` take the place of those of the last census.
         """
-        members = self.mirror.dependents(*refs)
+        refs = layout.refs(parent)
+        members = {
+            member
+            for member in self.mirror.dependents(*refs)
+            if layout.may_hold(parent, keys.split(member.partition(" ")[0])[1])
+        }
         hosts = {member.partition(" ")[0] for member in members}
         if not all(ref.startswith("Bucket/") for ref in refs):  # a bucket has every Ingress of its hosts already
             members |= self.mirror.dependents(*(f"Host/{keys.split(host)[1]}" for host in sorted(hosts)))

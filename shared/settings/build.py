@@ -75,6 +75,7 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
         evh=ako["evh"],
         vip_per_namespace=ako["vip_per_namespace"],
         no_pool_group=l7["no_pool_group_for_sni"],
+        passthrough_size=l7["passthrough_shards"],
         auto_fqdn=l4["auto_fqdn"],
         default_domain=network["default_domain"] or l4["default_domain"],
         disable_static_routes=ako["disable_static_routes"],

@@ -55,7 +55,7 @@ MEANINGS: dict[str, str] = {
     "L7Settings": "What concerns Ingresses.",
     "L7Settings.serviceType": "Where pool servers are: ClusterIP (pods), NodePort (nodes) or NodePortLocal (Antrea).",
     "L7Settings.shardVSSize": "Number of shared parent virtual services: LARGE 8, MEDIUM 4, SMALL 1; DEDICATED: a virtual service and an address for every host.",
-    "L7Settings.passthroughShardSize": "The same for TLS passthrough.",
+    "L7Settings.passthroughShardSize": "The same for hosts with TLS passthrough; DEDICATED: a virtual service for every hash of a host.",
     "L7Settings.defaultIngController": "true: Ingresses without a class are served, by way of the default IngressClass.",
     "L7Settings.noPGForSNI": "true: policies lead to pools without a pool group between, except with EVH.",
     "L7Settings.enableMCI": "true: multi-cluster Ingresses.",

@@ -137,6 +137,7 @@ class Settings:
     evh: bool = False
     vip_per_namespace: bool = False
     no_pool_group: bool = False
+    passthrough_size: ShardSize = ShardSize.SMALL
     auto_fqdn: AutoFqdn = AutoFqdn.DEFAULT
     default_domain: str = ""
     disable_static_routes: bool = False

@@ -203,9 +203,7 @@ class L7Settings(Section):
         use=_DECISIVE,
     )
     shard_size = Choice("shardVSSize", _SHARDS, default=ShardSize.LARGE, env="SHARD_VS_SIZE")
-    passthrough_shards = Choice(
-        "passthroughShardSize", _SHARDS, default=ShardSize.SMALL, env="PASSTHROUGH_SHARD_SIZE", use=_PENDING
-    )
+    passthrough_shards = Choice("passthroughShardSize", _SHARDS, default=ShardSize.SMALL, env="PASSTHROUGH_SHARD_SIZE")
     default_controller = Flag("defaultIngController", default=True, env="DEFAULT_ING_CONTROLLER", use=_PENDING)
     no_pool_group_for_sni = Flag("noPGForSNI", default=False)
     multi_cluster_ingress = Flag("enableMCI", default=False, env="MCI_ENABLED", use=_PENDING)

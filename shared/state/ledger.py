@@ -140,7 +140,7 @@ class Ledger:
         self.state.script("doubt", cause, how, owner, *ids)
 
     def standing_of(self, owners: Sequence[str]) -> frozenset[str]:
-        """What stands for certain of some owner keys: pools, certificates, vsvips and virtual services."""
+        """What stands for certain of some owner keys: pools, pool groups, certificates, vsvips, virtual services."""
         standing: set[str] = set()
         for start in range(0, len(owners), 500):
             standing.update(self.state.script("standing", *owners[start : start + 500]))

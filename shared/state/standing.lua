@@ -1,9 +1,10 @@
--- What stands of some owners, of the types pool, vsvip, virtualservice and sslkeyandcertificate. ARGV: owner key...
+-- What stands of some owners, of the types on which what others list depends. ARGV: owner key...
+local COUNTS = { pool = true, poolgroup = true, vsvip = true, virtualservice = true, sslkeyandcertificate = true }
 local answer = {}
 for i = 1, #ARGV do
   for _, id in ipairs(call('HKEYS', P .. 'ledger:' .. ARGV[i])) do
     local type = string.match(id, '^[^/]+')
-    if (type == 'pool' or type == 'vsvip' or type == 'virtualservice' or type == 'sslkeyandcertificate') and call('SISMEMBER', STANDS, id) == 1 then answer[#answer + 1] = id end
+    if COUNTS[type] and call('SISMEMBER', STANDS, id) == 1 then answer[#answer + 1] = id end
   end
 end
 return answer

@@ -134,4 +134,5 @@ def _profiles() -> Iterator[tuple[str, Body]]:
     ):
         yield "applicationpersistenceprofile", {"name": name, "persistence_type": f"PERSISTENCE_TYPE_{kind}"}
     yield "sslprofile", {"name": "System-Standard"}
+    yield "protocolparser", {"name": "Default-TLS", "parser_code": "-- built in"}
     yield "analyticsprofile", {"name": "System-Analytics-Profile"}

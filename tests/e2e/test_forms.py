@@ -11,17 +11,22 @@ import yaml
 from bench import world as cluster
 from cli import readback
 from cli.wanted import read_cluster, wanted
+from shared.settings.model import ShardSize
+from shared.state import keys
 from tests.e2e.conftest import FOREIGN
 from tests.e2e.scene import Scene
 from tests.support import wait_for
+from workers.model import names
 
 FORMS: dict[str, dict[str, dict[str, Any]]] = {
     "EVH": {"AKOSettings": {"enableEVH": True}},
     "EVH, an address per namespace": {"AKOSettings": {"enableEVH": True, "vipPerNamespace": True}},
     "dedicated": {"L7Settings": {"shardVSSize": "DEDICATED"}},
     "EVH, dedicated": {"AKOSettings": {"enableEVH": True}, "L7Settings": {"shardVSSize": "DEDICATED"}},
+    "without pool groups": {"L7Settings": {"noPGForSNI": True}},
 }
 INGRESS = f"/apis/networking.k8s.io/v1/namespaces/{cluster.NAMESPACE}/ingresses"
+FIFTH = cluster.host(4)
 OWN_TYPES = ("virtualservice", "pool", "poolgroup", "httppolicyset", "vsdatascriptset", "sslkeyandcertificate")
 
 
@@ -52,7 +57,9 @@ def settled(scene: Scene) -> None:
 
     def done() -> bool:
         meta = scene.state.fields("meta", ["digest", "ledger_complete"])
-        return meta == [digest, "1"] and scene.quiet() and not wrong(scene)
+        # A census marks what it found after it is complete; until then the form of before still serves everybody.
+        under_way = scene.state.client.zscore(scene.state.key("claims"), keys.RESYNC) is not None
+        return meta == [digest, "1"] and not under_way and scene.quiet() and not wrong(scene)
 
     wait_for(done, seconds=60, what="everything that is promised")
 
@@ -70,8 +77,11 @@ def test_a_site_changes_its_form_and_back(form: str, tmp_path: Path) -> None:
         pids = scene.pids()
         write(scene, FORMS[form])
         settled(scene)
-        assert not any(obj.get("vh_domain_name") for obj in scene.ours("virtualservice").values())
-        assert scene.ours("vsdatascriptset") == {}
+        if form == "without pool groups":
+            assert all("--Shared-" in name for name in scene.ours("poolgroup"))
+        else:
+            assert not any(obj.get("vh_domain_name") for obj in scene.ours("virtualservice").values())
+            assert scene.ours("vsdatascriptset") == {}
         scene.load([cluster.endpoint_slice(0, change=3), *cluster.objects_of(4)])
         settled(scene)
         scene.forget_audit()
@@ -81,7 +91,10 @@ def test_a_site_changes_its_form_and_back(form: str, tmp_path: Path) -> None:
         scene.kube.delete(f"{INGRESS}/i00004")
         write(scene, {})
         settled(scene)
-        assert {type_: set(scene.ours(type_)) for type_ in (*OWN_TYPES, "vsvip")} == before
+        after = {type_: set(scene.ours(type_)) for type_ in (*OWN_TYPES, "vsvip")}
+        if form == "without pool groups":  # its parents are those of SNI: the fifth host's keeps its vsvip
+            after["vsvip"] -= {names.Parent.of_shard(False, names.shard_number(FIFTH, ShardSize.LARGE)).name("bench--")}
+        assert after == before
         assert scene.foreign() == foreign
         assert scene.pids() == pids
 
@@ -100,3 +113,39 @@ def test_a_form_is_taken_away(form: str, tmp_path: Path) -> None:
             wait_for(lambda type_=type_: not scene.ours(type_), seconds=30, what=f"the end of every {type_}")  # type: ignore[misc]
         wait_for(scene.quiet, what="quiet")
         assert set(scene.ours("vsvip")) == shared
+
+
+def passed_through(number: int, on: str) -> dict[str, Any]:
+    """The Ingress of a host, with or without the annotation that passes its TLS through."""
+    (found,) = [each for each in cluster.objects_of(number) if each["kind"] == "Ingress"]
+    found["metadata"].setdefault("annotations", {})["passthrough.ako.vmware.com/enabled"] = on
+    return found
+
+
+@pytest.mark.parametrize("evh", [False, True])
+def test_tls_is_passed_through_and_no_longer(evh: bool, tmp_path: Path) -> None:
+    """A TLS host and a plain one move to passthrough, to a parent for each, and back; then all is as before."""
+    base = {"AKOSettings": {"enableEVH": evh}}
+    with Scene(tmp_path, cluster.values(leaseTTL=3), foreign=FOREIGN, watcher=False) as scene:
+        write(scene, base)
+        scene.stack.start_watcher("--allow-mass-delete")
+        scene.load(cluster.world(4))
+        settled(scene)
+        before = {type_: set(scene.ours(type_)) for type_ in OWN_TYPES}
+        scene.load([passed_through(number, "true") for number in (0, 1)])
+        settled(scene)
+        assert {"bench--Shared-Passthrough-0", "bench--Shared-Passthrough-0-insecure"} <= set(
+            scene.ours("virtualservice")
+        )
+        scene.forget_audit()
+        scene.work().mark(scene.all_keys(), "change", "run again")
+        wait_for(scene.quiet, what="quiet")
+        assert scene.writes() == []
+        write(scene, {**base, "L7Settings": {"passthroughShardSize": "DEDICATED"}})
+        settled(scene)
+        parents = [name for name in scene.ours("vsvip") if "--Shared-Passthrough-" in name]
+        assert len(parents) == 2
+        write(scene, base)
+        scene.load([passed_through(number, "false") for number in (0, 1)])
+        settled(scene)
+        wait_for(lambda: {type_: set(scene.ours(type_)) for type_ in OWN_TYPES} == before, what="the objects of before")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.settings.model import Settings
 from tests.workers.model.test_model_layout import CHOICES
-from tests.workers.model.world import AVI_CLASS, World, endpoint_slice, ingress, secret, service, settings
+from tests.workers.model.world import AVI_CLASS, PASSTHROUGH, World, endpoint_slice, ingress, secret, service, settings
 from tests.workers.pure_controller import PureController
 from workers import owned
 from workers.model.layout import layout_of
@@ -92,6 +92,7 @@ INGRESSES = st.lists(
         tls=st.sampled_from([None, "foo-tls", "two-tls", "missing"]),
         namespace=st.sampled_from(["red", "blue"]),
         created=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
+        annotations=st.sampled_from([None, None, PASSTHROUGH]),
     ),
     max_size=4,
 )
@@ -125,6 +126,6 @@ def test_any_cluster_in_any_form_comes_to_rest(steps: list[tuple[dict[str, Any],
         wanted = {each.id for each in world(chosen, manifests).everything()[0]}
         kept = core.ledger.keys() - wanted - waiting(made)
         assert wanted <= core.ledger.keys()
-        assert all(id_.startswith("vsvip/") and layout_of(chosen).gives(split_object_id(id_)[2]) for id_ in kept)
+        assert all(id_.startswith("vsvip/") and layout_of(chosen).keeps(split_object_id(id_)[2]) for id_ in kept)
         for id_, entry in core.ledger.items():
             assert owner_of(id_.partition("/")[0], core.controller.objects[id_], chosen) == entry.owner

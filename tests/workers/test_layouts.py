@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from bench import world as cluster
 from shared.state import Ledger
-from tests.workers.model.world import World
+from tests.workers.model.world import PASSTHROUGH, World
 from tests.workers.site import Site, site
 from workers.model.owners import MADE_TYPES
 from workers.snapshot import read_facts
@@ -23,17 +24,32 @@ FORMS: dict[str, dict[str, str]] = {
     "dedicated": {"SHARD_VS_SIZE": "DEDICATED"},
     "EVH, dedicated": {"ENABLE_EVH": "true", "SHARD_VS_SIZE": "DEDICATED"},
     "EVH, an address per namespace": {"ENABLE_EVH": "true", "VIP_PER_NAMESPACE": "true"},
+    "SNI, passthrough by hash": {"PASSTHROUGH_SHARD_SIZE": "DEDICATED"},
     "SNI without pool groups": DIRECT,
     "dedicated without pool groups": {**DIRECT, "SHARD_VS_SIZE": "DEDICATED"},
 }
-HOSTS = range(4)
-MANIFESTS = [obj for number in HOSTS for obj in cluster.objects_of(number)]
+HOSTS = range(6)
+PASSED = (4, 5)
+"""The hosts whose TLS is passed through, in every form."""
+
+
+def objects_of(number: int) -> list[dict[str, Any]]:
+    """The objects of one host."""
+    found = cluster.objects_of(number)
+    for each in found:
+        if each["kind"] == "Ingress" and number in PASSED:
+            each["metadata"].setdefault("annotations", {}).update(PASSTHROUGH)
+    return found
+
+
+MANIFESTS = [obj for number in HOSTS for obj in objects_of(number)]
+BY_HASH = re.compile(r"-Passthrough-[0-9]{2,}$")  # as many as hosts, so their addresses are not kept
 CHANGES = [*itertools.permutations(FORMS, 2)]
 
 
 @pytest.fixture(params=FORMS)
 def here(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Site]:
-    """Two TLS hosts and two plain ones, built in one form."""
+    """Two TLS hosts, two plain ones and two whose TLS is passed through, built in one form."""
     with site(redis_url, **FORMS[request.param]) as made:
         made.apply(*MANIFESTS)
         settle(made)
@@ -124,7 +140,7 @@ def test_a_lost_ledger_is_found_again(here: Site) -> None:
 
 def test_removing_every_ingress_leaves_what_ako_leaves(here: Site) -> None:
     """The vsvips of shared parents stay, without the hosts; everything else goes, and the statuses are emptied."""
-    kept = {id_ for id_ in ours(here) if id_.startswith("vsvip/") and "-Shared-L7-" in id_}
+    kept = {id_ for id_ in ours(here) if id_.startswith("vsvip/") and "--Shared-" in id_ and not BY_HASH.search(id_)}
     here.delete("Ingress", *(f"bench/i{number:05d}" for number in HOSTS))
     settle(here)
     assert ours(here) == kept

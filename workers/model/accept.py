@@ -19,6 +19,7 @@ AVI_CONTROLLER = "ako.vmware.com/avi-lb"
 """`spec.controller` of the IngressClasses that are ours."""
 
 TENANT_ANNOTATION = "ako.vmware.com/tenant-name"
+PASSTHROUGH_ANNOTATION = "passthrough.ako.vmware.com/enabled"
 INFRA_ANNOTATION = "aviinfrasetting.ako.vmware.com/name"
 
 Projections = Mapping[str, dict[str, Any]]
@@ -47,6 +48,11 @@ def _namespace_served(name: str, namespaces: Projections, settings: Settings) ->
     key, value = settings.namespace_label
     labels = namespaces.get(name, {}).get("labels", {})
     return name not in settings.blocked_namespaces and (not key or labels.get(key) == value)
+
+
+def passes_through(ingress: dict[str, Any]) -> bool:
+    """Whether the TLS of all hosts of an Ingress is passed through to its servers; its `spec.tls` says nothing then."""
+    return str(ingress["annotations"].get(PASSTHROUGH_ANNOTATION, "")).lower() == "true"
 
 
 def tenant_of(namespace: str, namespaces: Projections, context: Context) -> str:
@@ -94,12 +100,8 @@ def _class_of(ingress: dict[str, Any], classes: Projections) -> dict[str, Any] |
 
 
 def _unserved(ingress: dict[str, Any], namespaces: Projections, ingress_class: dict[str, Any]) -> str:
-    annotations = ingress["annotations"]
-    if annotations:
-        if annotations.get("passthrough.ako.vmware.com/enabled", "").lower() == "true":
-            return "The annotation passthrough.ako.vmware.com/enabled"
-        if annotations.get("ako.vmware.com/enable-tls", "").lower() == "true":
-            return "The annotation ako.vmware.com/enable-tls"
+    if not passes_through(ingress) and ingress["annotations"].get("ako.vmware.com/enable-tls", "").lower() == "true":
+        return "The annotation ako.vmware.com/enable-tls"
     parameters = ingress_class["parameters"]
     if parameters and parameters["kind"] == "AviInfraSetting":
         return f"The AviInfraSetting {parameters['name']} of IngressClass {ingress_class['name']}"

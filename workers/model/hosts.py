@@ -20,7 +20,7 @@ from workers.model import names
 from workers.model.certificates import certificates_listed, certificates_of
 from workers.model.context import Context, context_for
 from workers.model.policies import host_redirect, path_policies
-from workers.model.pools import own_pool, own_pool_group, plain_pool
+from workers.model.pools import own_pool, own_pool_group, passed_pool, passed_pool_group, plain_pool
 from workers.model.rules import Path, Served, members, parent_of, read_rules, service_id
 from workers.model.servers import Server, servers_of
 from workers.model.types import AviObject, Desired, Face, Facts, HostSnapshot, Problem, object_id
@@ -46,6 +46,7 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
             waits.append(service_id(served, snapshot.host, context))
         objects += _own(served, snapshot, pods, context)
         objects += _plain(served, snapshot, pods, context)
+        objects += _passed(served, snapshot, pods, context)
         if shard := _shard(served, snapshot, context):
             row[shard] = _row(served, snapshot, context)
     return Desired(
@@ -115,6 +116,15 @@ def _plain(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Cont
     ]
 
 
+def _passed(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Context) -> list[AviObject]:
+    """What a host has whose TLS is passed through: a pool for each Service, and the group that the parent selects."""
+    if not served.passed:
+        return []
+    host, tenant = snapshot.host, served.tenant
+    pools = [passed_pool(path, host, tenant, pods.of(path), context) for path in served.passed]
+    return [*pools, passed_pool_group(host, tenant, pools, context)]
+
+
 def _shard(served: Served, snapshot: HostSnapshot, context: Context) -> str:
     """The key of the shared parent, "" without one."""
     parent = parent_of(served, snapshot.host, context)
@@ -127,6 +137,8 @@ def _row(served: Served, snapshot: HostSnapshot, context: Context) -> dict[str, 
     row: dict[str, Any] = {"fqdn": snapshot.host, "members": plain}
     if served.own:
         row["child"] = context.layout.virtual_service(snapshot.host) if served.has_service else ""
+    if served.passthrough:
+        return {"fqdn": snapshot.host, "group": names.passthrough_group(context.prefix, snapshot.host)}
     if context.layout.whole:
         row["certificates"] = certificates_listed(served, snapshot.host, snapshot.secrets, context)
     elif served.own:
@@ -140,11 +152,11 @@ def _face(served: Served, snapshot: HostSnapshot, context: Context) -> Face:
     The address is the parent's, or that of the dedicated virtual service.
     """
     own = (names.host_key(snapshot.host), service_id(served, snapshot.host, context))
-    if context.layout.dedicated:
+    if context.layout.dedicated and not served.passthrough:
         return Face((own,), (own[0], object_id(VSVIP, served.tenant, context.layout.virtual_service(snapshot.host))))
     parent = parent_of(served, snapshot.host, context)
     shard = names.shard_key(served.tenant, parent)
     services = [own] if served.own else []
-    if not context.layout.whole:
+    if served.passthrough or not context.layout.whole:
         services.append((shard, object_id(VIRTUAL_SERVICE, served.tenant, parent)))
     return Face(tuple(services), (shard, object_id(VSVIP, served.tenant, parent)))

@@ -8,8 +8,10 @@
 | shardVSSize DEDICATED | a virtual service of its own, with an address of its own | as above, and `-L7-dedicated` |
 | noPGForSNI (not with EVH) | as without; its rules lead to pools, not to pool groups | pools: `--policy-to-pool` |
 
-vipPerNamespace counts with EVH only, and there before DEDICATED, as with AKO. Everything else in the model asks the
-layout and tests no setting. The builders of bodies (`virtualservices`, `shards`) differ by one function per form.
+vipPerNamespace counts with EVH only, and there before DEDICATED, as with AKO. A host whose TLS is passed through has
+pools and a pool group in every form, and a shared parent of another kind, one for each number that passthroughShardSize
+gives. Everything else in the model asks the layout and tests no setting. The builders of bodies (`virtualservices`,
+`shards`) differ by one function per form.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Layout:
     size: ShardSize = ShardSize.LARGE
     per_namespace: bool = False
     direct: bool = False
+    passthrough: ShardSize = ShardSize.SMALL
 
     @property
     def dedicated(self) -> bool:
@@ -60,14 +63,35 @@ class Layout:
             return Parent.of_namespace(namespace).name(self.prefix)
         return Parent.of_shard(self.evh, names.shard_number(host, self.size)).name(self.prefix)
 
+    def passthrough_parent(self, host: str) -> str:
+        """The shared parent of a host whose TLS is passed through."""
+        return Parent.of_passthrough(names.passthrough_number(host, self.passthrough)).name(self.prefix)
+
+    def passes(self, parent: str) -> bool:
+        """Whether a parent of this name passes TLS through."""
+        found = Parent.parse(parent, self.prefix)
+        return found is not None and found.passthrough
+
     def gives(self, parent: str) -> bool:
         """Whether this layout gives any host a parent of this name."""
         found = Parent.parse(parent, self.prefix)
+        if found is not None and found.passthrough:
+            return not self.passthrough.value or int(found.shard) < self.passthrough.value
         if found is None or self.dedicated or found.evh is not self.evh:
             return False
         if self.per_namespace or found.namespace:
             return self.per_namespace and bool(found.namespace)
         return int(found.shard) < self.size.value
+
+    def keeps(self, parent: str) -> bool:
+        """Whether the vsvip of such a parent stays without hosts; not when there may be one for every host."""
+        return self.gives(parent) and not (self.passes(parent) and not self.passthrough.value)
+
+    def may_hold(self, parent: str, host: str) -> bool:
+        """Whether a host can be on this parent, whatever its Ingresses say; `refs` may lead to others."""
+        if self.passes(parent):
+            return self.passthrough_parent(host) == parent
+        return self.per_namespace or self.parent(host, "") == parent
 
     def refs(self, parent: str) -> list[str]:
         """The indexes of the mirror that lead to the Ingresses of a parent's hosts; [] for one that nobody has."""
@@ -76,7 +100,8 @@ class Layout:
             return []
         if found.namespace:
             return [f"Namespace/{found.namespace}"]
-        return [f"Bucket/{bucket}" for bucket in range(BUCKETS) if bucket % self.size.value == int(found.shard)]
+        size = (self.passthrough if found.passthrough else self.size).value or BUCKETS
+        return [f"Bucket/{bucket}" for bucket in range(BUCKETS) if bucket % size == int(found.shard) % size]
 
     def virtual_service(self, host: str) -> str:
         """The host's own virtual service: a child of the parent, or a dedicated one. Its redirect bears the name."""
@@ -118,7 +143,9 @@ def layout_of(settings: Settings) -> Layout:
     """The layout that the settings ask for."""
     per_namespace = settings.evh and settings.vip_per_namespace
     direct = settings.no_pool_group and not settings.evh
-    return Layout(settings.prefix, settings.evh, settings.shard_size, per_namespace, direct)
+    return Layout(
+        settings.prefix, settings.evh, settings.shard_size, per_namespace, direct, passthrough=settings.passthrough_size
+    )
 
 
 def every_naming(prefix: str) -> tuple[Layout, ...]:

@@ -15,13 +15,15 @@ import orjson
 
 _METADATA_TAIL = (
     '"namespace_svc_name":null,"crd_status":{"type":"","value":"","status":""},"pool_ratio":%d,'
-    '"passthrough_parent_ref":"","passthrough_child_ref":"","gateway":"","httproute":"","httproute_rule_name":"",'
+    '"passthrough_parent_ref":%s,"passthrough_child_ref":%s,"gateway":"","httproute":"","httproute_rule_name":"",'
     '"insecureedgetermallow":false,"is_mci_ingress":false,"fqdn_reuse_policy":"","host_namespace_ingress_name":%s}'
 )
-_POOL_TAIL = _METADATA_TAIL % (100, "null")
-_VS_TAIL = _METADATA_TAIL % (0, "null")
+_NONE = '""'
+_POOL_TAIL = _METADATA_TAIL % (100, _NONE, _NONE, "null")
+_VS_TAIL = _METADATA_TAIL % (0, _NONE, _NONE, "null")
+_NOBODY = '{"namespace_ingress_name":null,"ingress_name":"","namespace":"","hostnames":null,'
 
-PARENT_METADATA = f'{{"namespace_ingress_name":null,"ingress_name":"","namespace":"","hostnames":null,{_VS_TAIL}'
+PARENT_METADATA = _NOBODY + _VS_TAIL
 """`service_metadata` of a shared parent, which belongs to no Kubernetes object."""
 
 
@@ -55,11 +57,16 @@ def pool_metadata(namespace: str, ingress: str, host: str) -> str:
 def host_metadata(namespace: str, ingresses: list[str], host: str, *, by_host: bool) -> str:
     """`service_metadata` of a host's own virtual service; `ingresses` are `ns/name` texts, with EVH also `by_host`."""
     listed = orjson.dumps(ingresses).decode()
-    tail = _METADATA_TAIL % (0, f"{{{_quoted(host)}:{listed}}}") if by_host else _VS_TAIL
+    tail = _METADATA_TAIL % (0, _NONE, _NONE, f"{{{_quoted(host)}:{listed}}}") if by_host else _VS_TAIL
     return (
         f'{{"namespace_ingress_name":{listed},"ingress_name":"",'
         f'"namespace":{_quoted(namespace)},"hostnames":[{_quoted(host)}],{tail}'
     )
+
+
+def passthrough_metadata(*, parent: str = "", child: str = "") -> str:
+    """`service_metadata` of the two virtual services that pass TLS through; each names the other one."""
+    return _NOBODY + _METADATA_TAIL % (0, _quoted(parent), _quoted(child), "null")
 
 
 def with_checksum(body: dict[str, Any], field: str = "cloud_config_cksum") -> dict[str, Any]:

@@ -24,7 +24,10 @@ MAX_NAME = 255
 _SHARED = "Shared-L7-"
 _EVH = "EVH-"
 _NAMESPACE = "NS-"
+_PASSTHROUGH = "Shared-Passthrough-"
+_INSECURE = "-insecure"
 _SHARD = "0|[1-9][0-9]?"
+_HASH = "0|[1-9][0-9]{0,9}"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NOT_DNS = re.compile(r"[^A-Za-z0-9-]+")
 
@@ -32,6 +35,11 @@ _NOT_DNS = re.compile(r"[^A-Za-z0-9-]+")
 def fits(*names: str) -> bool:
     """Whether the controller accepts all these names."""
     return all(len(name) <= MAX_NAME for name in names)
+
+
+def passthrough_number(host: str, size: ShardSize) -> int:
+    """The number of the passthrough parent that serves `host`; with DEDICATED the whole hash, as with AKO."""
+    return shard_number(host, size) if size.value else fnv1a32(host)
 
 
 def shard_number(host: str, size: ShardSize) -> int:
@@ -49,14 +57,18 @@ def encoded(prefix: str, name: str) -> str:
 class Parent(NamedTuple):
     """A shared parent virtual service: of all hosts with a shard number, or (EVH only) of a namespace's hosts.
 
-    Its vsvip, and with SNI its pool group, datascript and redirect policy, bear the same name.
+    Its vsvip, and with SNI its pool group, datascript and redirect policy, bear the same name. One that passes TLS
+    through has a second virtual service beside it (`insecure`).
     """
 
     evh: bool
     shard: str
+    passthrough: bool = False
 
     def name(self, prefix: str) -> str:
         """The name on the controller."""
+        if self.passthrough:
+            return f"{prefix}{_PASSTHROUGH}{self.shard}"
         return f"{prefix}{_SHARED}{_EVH if self.evh else ''}{self.shard}"
 
     @property
@@ -75,13 +87,42 @@ class Parent(NamedTuple):
         return cls(True, _NAMESPACE + namespace)
 
     @classmethod
+    def of_passthrough(cls, number: int) -> Parent:
+        """The parent that passes the TLS of the hosts with this number through."""
+        return cls(False, str(number), passthrough=True)
+
+    @classmethod
     def parse(cls, name: str, prefix: str) -> Parent | None:
         """The parent with this name, whatever the present settings; None for any other name."""
+        start = prefix + _PASSTHROUGH
+        if name.startswith(start):
+            number = name.removeprefix(start)
+            return cls(False, number, passthrough=True) if re.fullmatch(_HASH, number) else None
         start = prefix + _SHARED
         rest = name.removeprefix(start)
         parent = cls(rest.startswith(_EVH), rest.removeprefix(_EVH))
         pattern = _SHARD if not parent.evh else f"{_SHARD}|{_NAMESPACE}{_LABEL}"
         return parent if name.startswith(start) and re.fullmatch(pattern, parent.shard) else None
+
+
+def insecure(parent: str) -> str:
+    """The virtual service, and its policy set, that redirects port 80 beside a parent that passes TLS through."""
+    return parent + _INSECURE
+
+
+def secure(name: str) -> str:
+    """The other way round; any other name stays as it is."""
+    return name.removesuffix(_INSECURE)
+
+
+def passthrough_group(prefix: str, host: str) -> str:
+    """The pool group of a host whose TLS is passed through; the datascript finds it by this name."""
+    return prefix + host
+
+
+def passthrough_pool(prefix: str, host: str, service: str) -> str:
+    """The pool of one Service of such a host."""
+    return f"{prefix}{host}-{service}"
 
 
 def plain_pool(prefix: str, host: str, path: str, namespace: str, ingress: str) -> str:

@@ -3,7 +3,7 @@
 `is_ours` tells our cluster's objects from all others: by equality, so that `c1` is not `c1-x`. `owner_of` gives the
 work key whose plan may change or delete the object. It answers only when the name is exactly what our formulas make
 from the object's markers, under the present settings or under any others: so what an earlier choice of SNI or EVH
-left behind is its owner's to take away. Anything else (passthrough, L4, AviInfraSetting) is the work of keys
+left behind is its owner's to take away. Anything else (L4, AviInfraSetting) is the work of keys
 that this release doesn't have, so nobody owns it: it is reported and never deleted by itself.
 """
 
@@ -42,8 +42,10 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
         return None
     name, markers = str(obj.get("name", "")), _markers(obj)
     if set(markers) == {"clustername"}:
-        if type_ not in (POOL, CERTIFICATE) and names.Parent.parse(name, settings.prefix):
-            return names.shard_key(_tenant(obj, settings), name)
+        parent = names.secure(name) if type_ in (VIRTUAL_SERVICE, POLICY_SET) else name
+        found = names.Parent.parse(parent, settings.prefix)
+        if type_ not in (POOL, CERTIFICATE) and found is not None and (found.passthrough or parent == name):
+            return names.shard_key(_tenant(obj, settings), parent)
         return _owner_of_dedicated(name, obj, settings) if type_ == VSVIP else None
     hosts = markers.get("Host", [])
     if len(hosts) != 1 or "InfrasettingName" in markers:
@@ -77,6 +79,10 @@ def _host_names(type_: str, host: str, markers: dict[str, list[str]], settings: 
             found.add(layout.pool(namespace, host, path, ingress, service))
     if type_ == POOL:
         found.add(names.plain_pool(settings.prefix, host, path, namespace, ingress))
+    if set(markers) == {"clustername", "Host", "ServiceName"} and type_ == POOL:
+        found.add(names.passthrough_pool(settings.prefix, host, service))
+    if set(markers) == {"clustername", "Host"} and type_ == POOL_GROUP:
+        found.add(names.passthrough_group(settings.prefix, host))
     return found
 
 

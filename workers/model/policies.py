@@ -31,6 +31,24 @@ local path = avi.http.get_path_tokens(1) or ""
 avi.poolgroup.select("%s", string.lower(host .. "/" .. path))
 """
 
+_PASSTHROUGH_SCRIPT = """\
+-- The name in the client's TLS hello, after the cluster's prefix, is the name of the pool group to connect to.
+local tls = require "Default-TLS"
+local have = avi.l4.collect(20)
+local need = tls.get_req_buffer_size(avi.l4.read())
+if have < need then
+  avi.l4.collect(need)
+end
+local hello = avi.l4.read()
+local name = tls.sanity_check(hello) and tls.get_sni(tls.parse_record(hello))
+if name then
+  avi.poolgroup.select("%s" .. string.lower(name))
+else
+  avi.vs.close_conn()
+end
+avi.l4.ds_done()
+"""
+
 
 def path_policies(paths: list[Path], host: str, tenant: str, context: Context) -> list[AviObject]:
     """One policy set per namespace that has paths for the host, in the order in which its service refers to them.
@@ -46,7 +64,7 @@ def path_policies(paths: list[Path], host: str, tenant: str, context: Context) -
 
 
 def shard_redirect(parent: str, hosts: list[str], tenant: str, context: Context) -> AviObject:
-    """The redirect from port 80 to HTTPS for the given hosts (at least one) of an SNI parent."""
+    """The redirect from port 80 to HTTPS for the given hosts (at least one), on the shared service `parent`."""
     return _redirect(parent, sorted(hosts), tenant, [context.cluster], context)
 
 
@@ -66,6 +84,21 @@ def datascript(parent: str, tenant: str, context: Context) -> AviObject:
         "pool_group_refs": [names.ref("poolgroup", parent)],
         "markers": [context.cluster],
     }
+    return AviObject(DATASCRIPT, tenant, parent, body)
+
+
+def passthrough_datascript(parent: str, tenant: str, groups: list[str], context: Context) -> AviObject:
+    """The datascript of a parent that passes TLS through, with the pool groups (their names) that it may select."""
+    body: dict[str, Any] = {
+        "name": parent,
+        "created_by": context.created_by,
+        "tenant_ref": names.tenant_ref(tenant),
+        "datascript": [{"evt": "VS_DATASCRIPT_EVT_L4_REQUEST", "script": _PASSTHROUGH_SCRIPT % context.prefix}],
+        "protocol_parser_refs": [names.ref("protocolparser", "Default-TLS")],
+        "markers": [context.cluster],
+    }
+    if groups:
+        body["pool_group_refs"] = [names.ref("poolgroup", group) for group in groups]
     return AviObject(DATASCRIPT, tenant, parent, body)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from workers.model import names
 from workers.model.context import Context
-from workers.model.markers import path_markers, pool_metadata, with_checksum
+from workers.model.markers import marker, path_markers, pool_metadata, with_checksum
 from workers.model.rules import Member, Path
 from workers.model.servers import Server
 from workers.model.types import AviObject
@@ -43,16 +43,23 @@ def own_pool_group(path: Path, host: str, tenant: str, context: Context) -> AviO
     layout = context.layout
     name = layout.pool_group(path.namespace, host, path.path, path.ingress)
     pool = layout.pool(path.namespace, host, path.path, path.ingress, path.service)
-    body = {
-        "name": name,
-        "created_by": context.created_by,
-        "tenant_ref": names.tenant_ref(tenant),
-        "cloud_ref": context.cloud_ref,
-        "implicit_priority_labels": False,
-        "members": [{"pool_ref": names.bare_ref(POOL, pool), "ratio": _RATIO}],
-        "markers": path_markers(context.cluster, path.namespace, host, [path.path], [path.ingress]),
-    }
-    return AviObject(POOL_GROUP, tenant, name, with_checksum(body))
+    members = [{"pool_ref": names.bare_ref(POOL, pool), "ratio": _RATIO}]
+    markers = path_markers(context.cluster, path.namespace, host, [path.path], [path.ingress])
+    return _path_group(name, tenant, members, markers, context)
+
+
+def passed_pool(path: Path, host: str, tenant: str, servers: list[Server], context: Context) -> AviObject:
+    """The pool of one Service of a host whose TLS is passed through."""
+    name = names.passthrough_pool(context.prefix, host, path.service)
+    markers = [context.cluster, marker("Host", host), marker("ServiceName", path.service)]
+    return _pool(name, path, host, tenant, markers, servers, context)
+
+
+def passed_pool_group(host: str, tenant: str, pools: list[AviObject], context: Context) -> AviObject:
+    """The pool group of such a host, over all its pools."""
+    name = names.passthrough_group(context.prefix, host)
+    members = [{"pool_ref": names.bare_ref(POOL, pool.name), "ratio": _RATIO} for pool in pools]
+    return _path_group(name, tenant, members, [context.cluster, marker("Host", host)], context)
 
 
 def shared_pool_group(parent: str, tenant: str, members: list[Member], context: Context) -> AviObject:
@@ -71,6 +78,21 @@ def shared_pool_group(parent: str, tenant: str, members: list[Member], context: 
             for member in members
         ]
     return AviObject(POOL_GROUP, tenant, parent, with_checksum(body))
+
+
+def _path_group(
+    name: str, tenant: str, members: list[dict[str, Any]], markers: list[dict[str, Any]], context: Context
+) -> AviObject:
+    body = {
+        "name": name,
+        "created_by": context.created_by,
+        "tenant_ref": names.tenant_ref(tenant),
+        "cloud_ref": context.cloud_ref,
+        "implicit_priority_labels": False,
+        "members": members,
+        "markers": markers,
+    }
+    return AviObject(POOL_GROUP, tenant, name, with_checksum(body))
 
 
 def _pool(

@@ -9,6 +9,9 @@ same answer everywhere and at all times:
 - An Ingress lists the host under `spec.tls`: its paths are TLS paths, even when another Ingress serves the host
   without. With shared SNI both forms then stand, as with AKO: the child virtual service, and pools in the shared pool
   group. In every other form (`layout`) the host's own virtual service switches all paths, and redirects to HTTPS.
+- TLS passthrough is a matter of the whole host: the oldest Ingress with paths decides, and those that want it otherwise
+  are not served for this host. Of several Ingresses that pass it through the oldest one is served, with all its
+  Services, since nobody sees the path of such a request.
 - Several Secrets: the oldest usable one makes the certificate. Without any usable one there is no child virtual
   service, and the TLS paths are not served without TLS instead.
 
@@ -23,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from workers.model import names
-from workers.model.accept import Projections, acceptance, in_domains, tenant_of
+from workers.model.accept import Projections, acceptance, in_domains, passes_through, tenant_of
 from workers.model.context import Context
 from workers.model.types import ObjectId, Problem, object_id
 
@@ -53,14 +56,17 @@ class Member(NamedTuple):
 class Served:
     """What one tenant serves the host with. `secret` is the Secret (`ns/name`) of the certificate, "" without one.
 
-    `plain` paths have their pools in the parent's pool group, `own` ones are switched by the host's virtual service.
+    `plain` paths have their pools in the parent's pool group, `own` ones are switched by the host's virtual service,
+    `passed` ones (one for each Service) belong to a host whose TLS is passed through (`passthrough`).
     `frozen` paths belong to Ingresses that this release can't serve: nothing is made for them, nothing taken away.
     """
 
     tenant: str
     plain: list[Path] = field(default_factory=list)
     own: list[Path] = field(default_factory=list)
+    passed: list[Path] = field(default_factory=list)
     frozen: list[Path] = field(default_factory=list)
+    passthrough: bool = False
     secret: str = ""
     seen: set[str] = field(default_factory=set)
 
@@ -82,7 +88,12 @@ class Served:
     @property
     def namespace(self) -> str:
         """The namespace of the oldest Ingress: of those that are served, if any is."""
-        return (self.paths or self.plain or self.own or self.frozen)[0].namespace
+        return (self.paths or self.plain or self.own or self.passed or self.frozen)[0].namespace
+
+    @property
+    def any(self) -> bool:
+        """Whether any path of the host is served, or would be."""
+        return bool(self.plain or self.own or self.passed or self.frozen)
 
 
 def read_rules(
@@ -106,21 +117,19 @@ def read_rules(
             continue
         tenant = tenant_of(ingress["ns"], namespaces, context)
         served = tenants.setdefault(tenant, Served(tenant))
+        if not served.any:
+            served.passthrough = passes_through(ingress)
         if accepted.unserved:
             served.frozen += paths
-            continue
-        named = [entry["secret"] for entry in ingress["tls"] if host in entry["hosts"]]
-        if named:
-            _choose_secret(served, ingress, host, named, secrets, problems)
-        for path in paths:
-            _add(served, path._replace(tls=bool(named)), host, context, problems)
+        else:
+            _take_in(served, ingress, paths, host, secrets, context, problems)
     found = [tenants[name] for name in sorted(tenants)]
-    return [served for served in found if served.plain or served.own or served.frozen], problems
+    return [served for served in found if served.any], problems
 
 
 def members(served: Served, host: str, standing: Collection[ObjectId], context: Context) -> list[Member]:
     """The host's pools in the shared pool group: of its plain paths, and those of TLS paths that still have to stay."""
-    if context.layout.whole:
+    if context.layout.whole or served.passthrough:
         return []
     result = [_member(path, host, context, kept=False) for path in served.plain]
     staying = list(served.frozen)
@@ -142,6 +151,8 @@ def service_id(served: Served, host: str, context: Context) -> ObjectId:
 
 def parent_of(served: Served, host: str, context: Context) -> str:
     """The shared parent that serves the host for this tenant, "" when it has a dedicated virtual service."""
+    if served.passthrough:
+        return context.layout.passthrough_parent(host)
     return context.layout.parent(host, served.namespace)
 
 
@@ -177,6 +188,29 @@ def _paths(ingress: dict[str, Any], host: str, problems: list[Problem]) -> list[
     return paths
 
 
+def _take_in(
+    served: Served,
+    ingress: dict[str, Any],
+    paths: list[Path],
+    host: str,
+    secrets: Projections,
+    context: Context,
+    problems: list[Problem],
+) -> None:
+    """Takes in what one Ingress wants for the host, as far as it agrees with the older ones."""
+    if served.passthrough is not passes_through(ingress):
+        problems += [_otherwise(ingress, host, served)] if paths else []
+        return
+    if served.passthrough:
+        _pass(served, paths, host, context, problems)
+        return
+    named = [entry["secret"] for entry in ingress["tls"] if host in entry["hosts"]]
+    if named:
+        _choose_secret(served, ingress, host, named, secrets, problems)
+    for path in paths:
+        _add(served, path._replace(tls=bool(named)), host, context, problems)
+
+
 def _add(served: Served, path: Path, host: str, context: Context, problems: list[Problem]) -> None:
     """Takes the path in, unless an older rule has it or one of its names is taken or too long."""
     layout = context.layout
@@ -206,6 +240,35 @@ def _add(served: Served, path: Path, host: str, context: Context, problems: list
     else:
         served.seen |= {match, *(f"name {name}" for name in made)}
         (served.own if switched else served.plain).append(path)
+
+
+def _pass(served: Served, paths: list[Path], host: str, context: Context, problems: list[Problem]) -> None:
+    """Takes in the Services of an Ingress whose TLS is passed through."""
+    first = served.passed[0] if served.passed else None
+    for path in paths:
+        name = names.passthrough_pool(context.prefix, host, path.service)
+        others = {each.service: each for each in served.passed}
+        if host.startswith("*."):
+            reason, text = "WildcardPassthrough", "a pool group is found by the very name that a client asks for"
+        elif not names.fits(name):
+            reason, text = "NameTooLong", f"its pool needs a name longer than {names.MAX_NAME} characters"
+        elif first is not None:
+            reason, text = "DuplicateHostPath", f"Ingress {first.namespace}/{first.ingress} is older and serves it"
+        elif path.service not in others:
+            served.passed.append(path)
+            continue
+        elif path.port == others[path.service].port:
+            continue
+        else:
+            reason, text = "NameTaken", f"port {others[path.service].port} of the Service has the name {name}"
+        what = f"TLS of {host} is not passed through to Service {path.service}, since {text}."
+        problems.append(_problem(path.namespace, path.ingress, reason, what))
+
+
+def _otherwise(ingress: dict[str, Any], host: str, served: Served) -> Problem:
+    passes = "passes its TLS through" if served.passthrough else "does not pass its TLS through"
+    text = f"{host} is not served for this Ingress, since an older one {passes}. Use one annotation for all of them."
+    return _problem(ingress["ns"], ingress["name"], "PassthroughConflict", text)
 
 
 def _choose_secret(

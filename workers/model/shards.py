@@ -1,9 +1,10 @@
-"""All Avi objects of one shard: shared parent and vsvip; with SNI also pool group, datascript and redirect policy.
+"""All Avi objects of one shard: shared parent and vsvip; with SNI also pool group, datascript and redirect policy; with
+TLS passthrough a datascript, and a second virtual service for the redirect.
 
-A shard never waits for a host. It lists what its hosts *want and have*: pools and (EVH) certificates that stand,
-redirects and FQDNs of hosts whose pool or child virtual service stands. What is wanted and doesn't stand yet is left
-out and named under `waits`. What a host wants comes from `rules`, the very functions that build the host's own objects,
-so both always agree.
+A shard never waits for a host. It lists what its hosts *want and have*: pools, pool groups (passthrough) and
+certificates (EVH) that stand, redirects and FQDNs of hosts whose pool or child virtual service stands. What is wanted
+and doesn't stand yet is left out and named under `waits`. What a host wants comes from `rules`, the very functions that
+build the host's own objects, so both always agree.
 
 When the last host goes, everything goes but the vsvip, which keeps its own FQDN and with it the address, as with AKO. A
 shard that never had a host has no vsvip either. The vsvip goes too with `deleteConfig`, and when the settings give no
@@ -20,12 +21,12 @@ from workers.model import names
 from workers.model.certificates import CERTIFICATE, certificates_listed
 from workers.model.context import Context, context_for
 from workers.model.layout import Layout
-from workers.model.policies import datascript, shard_redirect
-from workers.model.pools import shared_pool_group
+from workers.model.policies import datascript, passthrough_datascript, shard_redirect
+from workers.model.pools import POOL_GROUP, shared_pool_group
 from workers.model.rules import Member, Served, members, parent_of, pool_id, read_rules, service_id
 from workers.model.types import AviObject, Desired, Facts, ShardSnapshot, object_id
 from workers.model.vips import VSVIP, vsvip_of
-from workers.model.virtualservices import evh_parent, sni_parent
+from workers.model.virtualservices import evh_parent, passthrough_insecure, passthrough_parent, sni_parent
 
 
 def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> Desired:
@@ -44,12 +45,20 @@ def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> 
         for served in found:
             if served.tenant == tenant and parent_of(served, host, context) == name:
                 lists.add(host, served)
-    own = "" if context.layout.per_namespace else names.shared_fqdn(name, tenant, settings, context.domains)
-    vsvip = vsvip_of(name, lists.fqdns | {own} if own else lists.fqdns, tenant, context)
+    vsvip = vsvip_of(name, lists.fqdns | _own_fqdn(name, tenant, context), tenant, context)
     if not lists.used:
-        return Desired((vsvip,) if object_id(VSVIP, tenant, name) in snapshot.standing else ())
-    build = _evh if context.layout.evh else _sni
+        kept = context.layout.keeps(name) and object_id(VSVIP, tenant, name) in snapshot.standing
+        return Desired((vsvip,) if kept else ())
+    build = _passthrough if context.layout.passes(name) else _evh if context.layout.evh else _sni
     return Desired((vsvip, *build(name, tenant, lists, context)), waits=tuple(lists.waits))
+
+
+def _own_fqdn(name: str, tenant: str, context: Context) -> set[str]:
+    """The FQDN of the parent itself; those of a namespace and those that pass TLS through have none."""
+    if context.layout.per_namespace or context.layout.passes(name):
+        return set()
+    fqdn = names.shared_fqdn(name, tenant, context.settings, context.domains)
+    return {fqdn} if fqdn else set()
 
 
 def _sni(name: str, tenant: str, lists: _Lists, context: Context) -> list[AviObject]:
@@ -64,6 +73,18 @@ def _evh(name: str, tenant: str, lists: _Lists, context: Context) -> list[AviObj
     return [evh_parent(name, tenant, sorted(lists.certificates), context)]
 
 
+def _passthrough(name: str, tenant: str, lists: _Lists, context: Context) -> list[AviObject]:
+    """The datascript that finds the pool groups of the hosts, the parent, and the redirect from port 80 beside it."""
+    beside = names.insecure(name)
+    policies = [shard_redirect(beside, lists.redirects, tenant, context)] if lists.redirects else []
+    return [
+        passthrough_datascript(name, tenant, lists.groups, context),
+        passthrough_parent(name, tenant, context),
+        *policies,
+        passthrough_insecure(name, tenant, policies, context),
+    ]
+
+
 class _Lists:
     """What the shard's objects list, gathered host by host. `used`: some host wants or still has a place here."""
 
@@ -73,11 +94,15 @@ class _Lists:
         self.fqdns: set[str] = set()
         self.redirects: list[str] = []
         self.certificates: set[str] = set()
+        self.groups: list[str] = []
         self.members: dict[str, Member] = {}
         self.waits: list[str] = []
         self.used = False
 
     def add(self, host: str, served: Served) -> None:
+        if served.passthrough:
+            self._pass(host, served)
+            return
         child = service_id(served, host, self._context)
         stands = child in self._snapshot.standing
         if served.has_service and not stands:
@@ -95,6 +120,19 @@ class _Lists:
                 self.waits.append(pool)
         self._certify(host, served)
         self.used = self.used or served.has_service or bool(pools) or bool(served.frozen and stands)
+
+    def _pass(self, host: str, served: Served) -> None:
+        """A host whose TLS is passed through, or was before it was frozen: its pool group."""
+        group = names.passthrough_group(self._context.prefix, host)
+        id_ = object_id(POOL_GROUP, served.tenant, group)
+        stands = id_ in self._snapshot.standing
+        if stands:
+            self.groups.append(group)
+            self.redirects.append(host)
+            self.fqdns.add(host)
+        elif served.passed:
+            self.waits.append(id_)
+        self.used = self.used or stands or bool(served.passed)
 
     def _certify(self, host: str, served: Served) -> None:
         """The certificates of an EVH host: those that it wants, or has while it is frozen."""
@@ -119,7 +157,7 @@ def _hosts(snapshot: ShardSnapshot, layout: Layout) -> Iterator[tuple[str, list[
             if rule["host"]:
                 by_host.setdefault(rule["host"], {})[f"{ingress['ns']}/{ingress['name']}"] = ingress
     for host in sorted(by_host):
-        if layout.per_namespace or layout.parent(host, "") == snapshot.parent:
+        if layout.may_hold(snapshot.parent, host):
             yield host, list(by_host[host].values())
 
 

@@ -1,5 +1,5 @@
 """Virtual services: shared parents and the children of hosts, found by SNI or, enhanced (EVH), by the Host header;
-and dedicated ones, which have an address of their own and no parent.
+dedicated ones, which have an address of their own and no parent; and the pair that passes TLS through.
 
 Parents and what serves one host each have one body; what the forms add to it is one function each.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from workers.model import names
 from workers.model.certificates import CERTIFICATE
 from workers.model.context import Context
-from workers.model.markers import PARENT_METADATA, host_metadata, marker, with_checksum
+from workers.model.markers import PARENT_METADATA, host_metadata, marker, passthrough_metadata, with_checksum
 from workers.model.policies import DATASCRIPT, policy_refs
 from workers.model.rules import Path
 from workers.model.types import AviObject, object_id
@@ -28,6 +28,12 @@ _LISTENERS = [
     {"port": 443, "port_range_end": 443, "enable_ssl": True, "enable_http2": False},
 ]
 _BARE_LISTENERS = [{name: each[name] for name in each if name != "port_range_end"} for each in _LISTENERS]
+_PASSTHROUGH = {
+    "services": [{**_LISTENERS[1], "enable_ssl": False}],
+    "application_profile_ref": names.ref("applicationprofile", "System-L4-Application"),
+    "error_page_profile_ref": "",
+    "remove_listening_port_on_vs_down": True,
+}
 
 
 def sni_parent(name: str, tenant: str, policies: list[AviObject], context: Context) -> AviObject:
@@ -48,6 +54,30 @@ def evh_parent(name: str, tenant: str, certificates: list[str], context: Context
     body["services"] = _BARE_LISTENERS
     if certificates:
         body["ssl_key_and_certificate_refs"] = [names.ref(CERTIFICATE, each) for each in certificates]
+    return AviObject(VIRTUAL_SERVICE, tenant, name, with_checksum(body))
+
+
+def passthrough_parent(name: str, tenant: str, context: Context) -> AviObject:
+    """The shared virtual service that passes TLS through, with its vsvip and the datascript that finds the host."""
+    body = _shared(name, tenant, context)
+    body.update(_PASSTHROUGH)
+    body["vsvip_ref"] = names.ref(VSVIP, name)
+    body["vs_datascripts"] = [{"index": 0, "vs_datascript_set_ref": names.ref(DATASCRIPT, name)}]
+    body["service_metadata"] = passthrough_metadata(child=names.insecure(name))
+    return AviObject(VIRTUAL_SERVICE, tenant, name, with_checksum(body))
+
+
+def passthrough_insecure(parent: str, tenant: str, policies: list[AviObject], context: Context) -> AviObject:
+    """What answers port 80 beside `parent`, at the same address, and redirects its hosts to HTTPS."""
+    name = names.insecure(parent)
+    body = _shared(name, tenant, context)
+    body["services"] = _LISTENERS[:1]
+    body["application_profile_ref"] = _HTTP_PROFILE
+    body["error_page_profile_ref"] = ""
+    body["vsvip_ref"] = names.ref(VSVIP, parent)
+    body["service_metadata"] = passthrough_metadata(parent=parent)
+    if policies:
+        body["http_policies"] = policy_refs(policies)
     return AviObject(VIRTUAL_SERVICE, tenant, name, with_checksum(body))
 
 
@@ -114,18 +144,24 @@ def _evh_part(host: str) -> dict[str, Any]:
 
 
 def _parent(name: str, tenant: str, context: Context) -> dict[str, Any]:
+    body = _shared(name, tenant, context)
+    body["type"] = "VS_TYPE_VH_PARENT"
+    body["application_profile_ref"] = _HTTP_PROFILE
+    body["vsvip_ref"] = names.ref(VSVIP, name)
+    body["service_metadata"] = PARENT_METADATA
+    return body
+
+
+def _shared(name: str, tenant: str, context: Context) -> dict[str, Any]:
+    """What every virtual service has that belongs to no single host."""
     return {
         "name": name,
-        "type": "VS_TYPE_VH_PARENT",
         "created_by": context.created_by,
         "tenant_ref": names.tenant_ref(tenant),
         "cloud_ref": context.cloud_ref,
         "vrf_context_ref": context.vrf_ref,
         "se_group_ref": context.se_group_ref,
-        "application_profile_ref": _HTTP_PROFILE,
         "network_profile_ref": _NETWORK_PROFILE,
-        "vsvip_ref": names.ref(VSVIP, name),
-        "service_metadata": PARENT_METADATA,
         "markers": [context.cluster],
     }
 

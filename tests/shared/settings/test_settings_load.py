@@ -237,7 +237,7 @@ def test_the_cni_is_lower_cased(tmp_path: Path, text: str, meant: str) -> None:
     ("values", "warning"),
     [
         ({"AKOSettings": {"istioEnabled": True}}, "AKOSettings.istioEnabled: "),
-        ({"L7Settings": {"passthroughShardSize": "LARGE"}}, "L7Settings.passthroughShardSize: "),
+        ({"L7Settings": {"fqdnReusePolicy": "Strict"}}, "L7Settings.fqdnReusePolicy: "),
         ({"featureGates": {"GatewayAPI": True}}, "featureGates.GatewayAPI: "),
         ({"featureGates": {"EnableEndpointSlice": True}}, "featureGates.EnableEndpointSlice: deprecated"),
         ({"NetworkSettings": {"subnetIP": "10.0.0.0"}}, "NetworkSettings.subnetIP: deprecated"),

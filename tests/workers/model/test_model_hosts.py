@@ -265,7 +265,6 @@ def test_a_namespace_may_have_a_tenant_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("annotations", "changes"),
     [
-        ({"passthrough.ako.vmware.com/enabled": "true"}, {}),
         ({"ako.vmware.com/enable-tls": "true"}, {}),
         ({}, {"service_type": ServiceType.NODE_PORT}),
     ],

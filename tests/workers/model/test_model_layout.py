@@ -25,6 +25,8 @@ CHOICES: list[dict[str, object]] = [
     {"evh": True, "shard_size": ShardSize.DEDICATED},
     {"no_pool_group": True},
     {"no_pool_group": True, "shard_size": ShardSize.DEDICATED},
+    {"passthrough_size": ShardSize.LARGE},
+    {"passthrough_size": ShardSize.DEDICATED},
 ]
 """Settings of every form, for properties that hold in all of them."""
 
@@ -112,6 +114,23 @@ def test_a_parent_finds_its_hosts_in_the_mirror(layout: Layout, host: str) -> No
         if (other.evh, other.per_namespace) != (layout.evh, layout.per_namespace):
             assert not other.gives(parent)
             assert other.refs(parent) == []
+
+
+@pytest.mark.parametrize("size", ShardSize)
+@given(host=st.from_regex(r"[a-z]{1,9}\.example\.com", fullmatch=True))
+def test_a_passthrough_parent_finds_its_hosts_in_the_mirror(size: ShardSize, host: str) -> None:
+    """In every form the same: by the number, with DEDICATED by the whole hash, for which no vsvip is kept."""
+    for chosen in ({}, {"evh": True}, {"shard_size": ShardSize.DEDICATED}, {"evh": True, "vip_per_namespace": True}):
+        layout = layout_of(settings(passthrough_size=size, **chosen))
+        number = names.fnv1a32(host) & ((size.value or 2**32) - 1)
+        parent = layout.passthrough_parent(host)
+        assert parent == f"c1--Shared-Passthrough-{number}"
+        assert layout.passes(parent)
+        assert layout.gives(parent)
+        assert layout.may_hold(parent, host)
+        assert layout.keeps(parent) is (size is not ShardSize.DEDICATED)
+        assert f"Bucket/{names.shard_number(host, ShardSize.LARGE)}" in layout.refs(parent)
+        assert not layout.passes(f"{parent}-insecure")
 
 
 @pytest.mark.parametrize("layout", [each for each in SHARED if not each.per_namespace])

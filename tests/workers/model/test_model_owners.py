@@ -10,6 +10,7 @@ import pytest
 from tests.workers.model.world import (
     AVI_CLASS,
     FACTS,
+    PASSTHROUGH,
     PROJECT,
     World,
     endpoint_slice,
@@ -31,6 +32,7 @@ def built() -> World:
     return made.apply(
         ingress("plain", host="foo.example.com", paths=["/", "/a/b", ""]),
         ingress("sec", host="sec.example.com", tls="foo-tls", paths=["/x/y", ""]),
+        ingress("through", host="through.example.com", annotations=PASSTHROUGH),
     )
 
 
@@ -41,7 +43,7 @@ def test_every_object_that_we_make_is_owned_by_the_key_that_made_it() -> None:
     objects, _, _ = made.everything()
     for wanted in objects:
         shown = {**wanted.body, "tenant_ref": "https://10.0.0.1/api/tenant/admin#admin"}
-        expected = owners.get(wanted.id, f"shard:admin/{wanted.name}")
+        expected = owners.get(wanted.id, f"shard:admin/{wanted.name.removesuffix('-insecure')}")
         assert owner_of(wanted.type, wanted.body, made.settings) == expected
         assert owner_of(wanted.type, shown, made.settings) == expected
 
@@ -90,9 +92,10 @@ def test_either_mark_missing_makes_it_foreign() -> None:
         ("virtualservice", "c1--gold-foo.example.com", {"Host": "foo.example.com", "InfrasettingName": "gold"}),
         ("virtualservice", "c1--foo.example.com", {"Host": "foo.example.com", "InfrasettingName": "gold"}),
         ("virtualservice", "c1--red-db", {"Namespace": "red", "ServiceName": "db"}),
-        ("virtualservice", "c1--Shared-Passthrough-0", {}),
-        ("pool", "c1--foo.example.com-web", {"Host": "foo.example.com", "ServiceName": "web"}),
-        ("poolgroup", "c1--foo.example.com", {"Host": "foo.example.com"}),
+        ("virtualservice", "c1--Shared-Passthrough-gold-0", {}),
+        ("virtualservice", "c1--Shared-L7-0-insecure", {}),
+        ("pool", "c1--gold-foo.example.com-web", {"Host": "foo.example.com", "ServiceName": "web"}),
+        ("poolgroup", "c1--gold-foo.example.com", {"Host": "foo.example.com"}),
     ],
 )
 def test_objects_of_other_features_have_no_owner(type_: str, name: str, markers: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.workers.model.test_model_layout import CHOICES
 from tests.workers.model.world import (
     AVI_CLASS,
+    PASSTHROUGH,
     World,
     block,
     endpoint_slice,
@@ -43,6 +44,7 @@ INGRESSES = st.lists(
         namespace=st.sampled_from(["red", "blue"]),
         created=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
         ingressClassName=st.sampled_from([None, "avi-lb", "nginx"]),
+        annotations=st.sampled_from([None, PASSTHROUGH]),
     ),
     max_size=4,
 )
@@ -84,6 +86,7 @@ WORLD = [
     secret(),
     ingress(tls="foo-tls", paths=["/", "/a"]),
     ingress("plain"),
+    ingress("through", host="through.example.com", annotations=PASSTHROUGH),
     node("n1", "10.50.0.1", "2001:db8:50::1", cidrs=["10.244.1.0/24"], **{"ako.vmware.com/pod-cidrs": "10.7.0.0/24"}),
     block("b1", "n1", "10.244.1.0/26"),
 ]

@@ -29,6 +29,9 @@ AVI_CLASS: dict[str, Any] = {
     "spec": {"controller": "ako.vmware.com/avi-lb"},
 }
 
+PASSTHROUGH = {"passthrough.ako.vmware.com/enabled": "true"}
+"""The annotation that passes the TLS of an Ingress's hosts through."""
+
 FACTS = Facts(
     cloud_type="CLOUD_VCENTER",
     cloud_uuid="cloud-1",
@@ -210,6 +213,7 @@ def ingress(
     tls: str | None = None,
     namespace: str = "red",
     created: str = "2026-01-01T00:00:00Z",
+    annotations: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> dict[str, Any]:
     backend = {"service": {"name": "web", "port": {"number": 80}}}
@@ -218,11 +222,8 @@ def ingress(
     body: dict[str, Any] = {"ingressClassName": "avi-lb", "rules": rules, **spec}
     if tls is not None:
         body["tls"] = [{"hosts": [host], "secretName": tls}]
-    return {
-        "kind": "Ingress",
-        "metadata": {"name": name, "namespace": namespace, "uid": f"uid-{name}", "creationTimestamp": created},
-        "spec": body,
-    }
+    meta = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "creationTimestamp": created}
+    return {"kind": "Ingress", "metadata": {**meta, "annotations": dict(annotations or {})}, "spec": body}
 
 
 def secret(name: str = "foo-tls", *, namespace: str = "red", **data: str) -> dict[str, Any]:
