@@ -114,6 +114,13 @@ class Site:
             self.state.client.delete(self.state.key("ended"))
             self.mark(self._debounced())
 
+    def settle(self) -> None:
+        """Works until nothing is left that could be done, what waits included."""
+        for _ in range(6):
+            self.run()
+            self.bring_forward()
+        self.run()
+
     def mark(self, keys: list[str]) -> None:
         """Wakes keys."""
         self.worker.reconciler.work.mark(keys, "wake", "test")

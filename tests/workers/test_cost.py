@@ -34,7 +34,7 @@ def here(redis_server: str) -> Iterator[Site]:
     with site(redis_server) as made:
         made.apply(own_secret(cluster.certificate()), *(obj for n in range(HOSTS) for obj in cluster.objects_of(n)))
         made.apply(ingress(0))
-        settle(made)
+        made.settle()
         yield made
 
 
@@ -94,13 +94,6 @@ CHANGES: dict[str, Callable[[Site], None]] = {
 }
 
 
-def settle(here: Site) -> None:
-    for _ in range(3):
-        here.run()
-        here.bring_forward()
-    here.run()
-
-
 def documented() -> dict[str, dict[str, int]]:
     """The table of the page."""
     return {
@@ -119,7 +112,7 @@ def test_a_change_costs_what_the_page_says(here: Site, what: str) -> None:
     """No call more, and none to an object of another host; whoever changes nothing writes nothing."""
     here.simulator.audit.clear()
     CHANGES[what](here)
-    settle(here)
+    here.settle()
     calls = here.simulator.audit.shown(0)
     assert {
         **dict.fromkeys(("GET", "POST", "PUT", "DELETE"), 0),

@@ -41,17 +41,9 @@ def here(redis_url: str) -> Iterator[Site]:
         made.apply(*NODES)
         for number in range(HOSTS):
             made.apply(*cluster.objects_of(number))
-        settle(made)
+        made.settle()
         made.simulator.audit.clear()
         yield made
-
-
-def settle(here: Site) -> None:
-    """Works until nothing is left, waiting keys included."""
-    for _ in range(6):
-        here.run()
-        here.bring_forward()
-    here.run()
 
 
 def standing(here: Site) -> set[str]:
@@ -73,7 +65,7 @@ def deletes(here: Site) -> int:
 
 def census(here: Site) -> None:
     here.mark(["resync"])
-    settle(here)
+    here.settle()
 
 
 def a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +98,7 @@ def test_a_short_list_after_a_flush_takes_nothing_away(here: Site, monkeypatch: 
     """An empty Redis and one of eight Ingresses: nothing goes, an Event says so; a minute later the rest goes."""
     before = standing(here)
     flush(here, *NODES, *cluster.objects_of(0))
-    settle(here)
+    here.settle()
     assert (standing(here), deletes(here)) == (before, 0)
     (event,) = said(here)
     assert event.startswith("Namespace/avi-system/avi-system Warning")
@@ -128,7 +120,7 @@ def test_what_comes_back_within_the_minute_stays(here: Site, monkeypatch: pytest
     """After a flush the list was short; the Ingresses appear before the second census: nothing was ever written."""
     before = standing(here)
     flush(here, *NODES, *cluster.objects_of(0))
-    settle(here)
+    here.settle()
     for number in range(1, HOSTS):
         here.apply(*cluster.objects_of(number))
     a_minute_later(monkeypatch)
@@ -142,9 +134,9 @@ def test_what_comes_back_within_the_minute_stays(here: Site, monkeypatch: pytest
 def test_a_new_host_is_served_while_others_are_held(here: Site) -> None:
     """The hold concerns those that would lose something: a host that comes meanwhile gets its objects."""
     flush(here, *NODES, *cluster.objects_of(0))
-    settle(here)
+    here.settle()
     here.apply(*cluster.objects_of(100))
-    settle(here)
+    here.settle()
     assert f"virtualservice/bench--{cluster.host(100)}" in standing(here)
     assert deletes(here) == 0
 
@@ -163,12 +155,12 @@ def test_a_typo_in_the_settings_takes_nothing_away(here: Site, fields: dict[str,
     before, patches = standing(here), len(here.kube.patches)
     old = {name: getattr(here.settings, name) for name in fields}
     change(here, **fields)
-    settle(here)
+    here.settle()
     assert (standing(here), deletes(here), len(here.kube.patches)) == (before, 0, patches)
     assert here.calls("PUT", "vsvip") == []
     assert what in said(here)[0]
     change(here, **old)
-    settle(here)
+    here.settle()
     assert (standing(here), deletes(here)) == (before, 0)
     assert here.state.hash("held") == {}
 
@@ -180,7 +172,7 @@ def test_routes_are_held(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     here.epoch = here.mirror.begin(here.settings.digest())
     here.apply(*(obj for obj in cluster.world(HOSTS) if obj["kind"] != "Node"))
     here.mirror.complete(here.epoch)
-    settle(here)
+    here.settle()
     assert standing(here) == before
     assert "8 of 8 static routes in vrfcontext global" in said(here)[0]
     a_minute_later(monkeypatch)
@@ -193,7 +185,7 @@ def test_deletions_that_the_watch_delivers_are_not_held(here: Site) -> None:
     for number in range(HOSTS):
         here.delete("Ingress", f"bench/i{number:05d}")
     here.worker.reconciler.work.mark(["resync"], "change", "test")
-    settle(here)
+    here.settle()
     assert {each.partition("/")[0] for each in standing(here) if "/" in each} == {"vsvip"}
     assert said(here) == []
 
@@ -201,7 +193,7 @@ def test_deletions_that_the_watch_delivers_are_not_held(here: Site) -> None:
 def test_allow_mass_delete_holds_nothing(here: Site) -> None:
     """`--allow-mass-delete` is believed at once."""
     change(here, allow=True, namespace_label=("avi", "on"))
-    settle(here)
+    here.settle()
     assert {each.partition("/")[0] for each in standing(here) if "/" in each} == {"vsvip"}
     assert said(here) == []
 
@@ -209,7 +201,7 @@ def test_allow_mass_delete_holds_nothing(here: Site) -> None:
 def test_delete_config_is_not_held(here: Site) -> None:
     """`deleteConfig: true` is asked for in words, so everything of ours goes at once."""
     change(here, delete_config=True)
-    settle(here)
+    here.settle()
     assert standing(here) == set()
     assert said(here) == []
 
@@ -218,7 +210,7 @@ def test_a_second_address_family_takes_nothing_away(here: Site) -> None:
     """Adding a v6cidr keeps every address, so it is not held."""
     network = replace(here.settings.vip_networks[0], v6cidr=IPv6Network("2001:db8:10::/64"))
     change(here, vip_networks=(network,))
-    settle(here)
+    here.settle()
     assert said(here) == []
     assert all(vip.get("ip6_address") for page in here.avi.pages("vsvip") for obj in page.objects for vip in obj["vip"])
 

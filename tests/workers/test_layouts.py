@@ -52,16 +52,8 @@ def here(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Site]:
     """Two TLS hosts, two plain ones and two whose TLS is passed through, built in one form."""
     with site(redis_url, **FORMS[request.param]) as made:
         made.apply(*MANIFESTS)
-        settle(made)
+        made.settle()
         yield made
-
-
-def settle(here: Site) -> None:
-    """Works until nothing is left that could be done."""
-    for _ in range(6):
-        here.run()
-        here.bring_forward()
-    here.run()
 
 
 def ours(here: Site) -> set[str]:
@@ -119,7 +111,7 @@ def test_a_second_look_writes_nothing(here: Site) -> None:
     before, patches = ours(here), len(here.kube.patches)
     here.simulator.audit.clear()
     here.mark(["resync", *set(Ledger(here.state).owners().values())])
-    settle(here)
+    here.settle()
     assert here.writes() == []
     assert ours(here) == before
     assert len(here.kube.patches) == patches
@@ -132,7 +124,7 @@ def test_a_lost_ledger_is_found_again(here: Site) -> None:
     here.state.client.flushall()
     again = here.changed(**here.environ)
     again.apply(*MANIFESTS)
-    settle(again)
+    again.settle()
     assert Ledger(again.state).owners() == before
     assert here.writes() == []
     again.close()
@@ -142,7 +134,7 @@ def test_removing_every_ingress_leaves_what_ako_leaves(here: Site) -> None:
     """The vsvips of shared parents stay, without the hosts; everything else goes, and the statuses are emptied."""
     kept = {id_ for id_ in ours(here) if id_.startswith("vsvip/") and "--Shared-" in id_ and not BY_HASH.search(id_)}
     here.delete("Ingress", *(f"bench/i{number:05d}" for number in HOSTS))
-    settle(here)
+    here.settle()
     assert ours(here) == kept
     assert not {cluster.host(number) for number in HOSTS} & vips(here).keys()
     assert here.state.hash("rows") == {}
@@ -153,17 +145,17 @@ def test_a_form_changes_into_another_while_running(redis_url: str, before: str, 
     """Other settings take the old objects away, parents and addresses too, and build and report the new ones."""
     with site(redis_url, **FORMS[before]) as old:
         old.apply(*MANIFESTS)
-        settle(old)
+        old.settle()
         first = statuses(old)
         here = old.changed(**FORMS[after])
         # As with `ako watcher --allow-mass-delete`: else a second census, a minute later, would have to agree.
         here.state.client.hset(here.state.key("meta"), "allow_mass_delete", "1")
-        settle(here)
+        here.settle()
         assert ours(here) == wanted(here, MANIFESTS)
         where = vips(here)
         assert {**first, **statuses(here)} == {cluster.host(number): {where[cluster.host(number)]} for number in HOSTS}
         here.simulator.audit.clear()
         here.mark(["resync"])
-        settle(here)
+        here.settle()
         assert here.writes() == []
         here.close()
