@@ -1,5 +1,5 @@
 -- One step of a running plan: record what the last call did, then permit the next. ARGV[1] is JSON:
--- {key, token, incarnation, record: {id, entry|false, references, looked}|false, permit: {id, intent, owner_check}|false}
+-- {key, token, incarnation, record: {id, entry|false, references, looked}|false, permit: {id, intent}|false}
 -- `entry` is the entry's JSON text, false when the object is gone. Returns {verdict, detail}:
 -- 'ok' | 'lost' (the claim is not ours any more: write nothing) | 'owned' (detail: the key that owns the name)
 -- | 'held' (a census keeps the key from writing)

@@ -29,7 +29,6 @@ from tests.simulation.scheduler import Process, Scheduler
 READ_TIMEOUT = 30.0
 FOREIGN = 30
 SHARED = {"vrfcontext": "static_routes", "serviceenginegroup": "labels"}
-Failure = AssertionError
 
 
 class Controller:
@@ -152,7 +151,6 @@ class Watch:
         store = controller.simulator.store
         self._foreign = {uuid: self._strange(record) for uuid, record in store.records.items()}
         self._stable: dict[str, tuple[str, Any]] = {}
-        self.looks = 0
 
     def keep(self, hosts: list[str]) -> None:
         """From now on nothing of these hosts may be taken away."""
@@ -167,7 +165,6 @@ class Watch:
 
     def look(self, call: Call) -> None:
         """After the call that was just served."""
-        self.looks += 1
         store = self._controller.simulator.store
         uuid = urlsplit(call.path).path.split("/")[-1]
         if uuid in self._foreign:

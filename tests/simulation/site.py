@@ -113,7 +113,6 @@ class Site:
         self._seen: dict[str, int] = {}  # by kind, how much of the cluster's log is in the mirror
         self._state = State("redis://127.0.0.1:1/0", NAME)
         connect(self._state, self.redis, Process("the checks"), reliable=True)
-        self.redis_key = self._state.key
         self._born = 0
         self.checks = 0
         self._tokens: dict[str, tuple[WorkerProcess, Claim, int]] = {}
