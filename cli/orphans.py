@@ -29,7 +29,7 @@ from shared.state import keys
 from workers.contact import ANY
 from workers.facts import name_of, read_facts
 from workers.model import names
-from workers.model.accept import passes_through
+from workers.model.accept import hosts_of, passes_through
 from workers.model.context import context_for
 from workers.model.owners import MADE_TYPES, is_ours, owner_of
 from workers.model.routes import routes_active
@@ -99,7 +99,7 @@ def _yielded(kube: KubeClient, settings: Settings, facts: Facts) -> set[str]:
     for page in kube.pages(f"{kind.path}/{kind.resource}"):
         for ingress in page.items:
             body = kind.project(ingress).body
-            hosts = {rule["host"] for rule in body["rules"] if rule["host"]}
+            hosts = hosts_of(body, context)
             found |= {keys.host_key(host) for host in hosts}
             if passes_through(body):
                 found |= {context.layout.passthrough_parent(host) for host in hosts}

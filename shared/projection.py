@@ -39,6 +39,9 @@ NODE_ANNOTATIONS = (
 )
 NAMESPACE_ANNOTATIONS = ("ako.vmware.com/tenant-name", "aviinfrasetting.ako.vmware.com/name")
 DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
+DEFAULT_BACKEND = "DefaultBackend"
+"""The path type of `spec.defaultBackend`: the path "" of every host of its Ingress."""
+
 BUCKETS = 8
 """Ingresses are indexed by `fnv1a32(host) % BUCKETS`; a shard of any size is a union of buckets."""
 
@@ -59,6 +62,14 @@ class Projection:
     index: tuple[tuple[str, str], ...] = ()
     marks: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
+
+
+def generated_host(namespace: str, ingress: str) -> str:
+    """The host of a rule without one, up to the dot: the cloud's first DNS domain follows, which is not known here.
+
+    Redis completes such a host wherever a work key is made of it (`resolved` in `state/lib.lua`).
+    """
+    return f"{ingress}.{namespace}."
 
 
 @lru_cache(maxsize=65_536)
@@ -94,7 +105,7 @@ def project_ingress(obj: dict[str, Any]) -> Projection:
     }
     if bad:
         body["bad"] = bad
-    hosts = dict.fromkeys(rule["host"] for rule in body["rules"] if rule["host"])
+    hosts = dict.fromkeys(rule["host"] or generated_host(ns, name) for rule in body["rules"])
     marks = tuple(f"host:{host}" for host in hosts)
     return Projection(
         id=f"{ns}/{name}",
@@ -269,21 +280,34 @@ def _kept(meta: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _rules(spec: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
-    """The rules whose host can be read, in their order; a rule without a host has the host ""."""
+    """The rules whose host can be read, in their order; a rule without a host has the host "".
+
+    A default backend becomes the path "" of every rule; without any rule, of one without a host.
+    """
     rules = []
-    for number, rule in enumerate(_list(spec.get("rules"))):
+    default = _default_backend(spec, bad)
+    for number, rule in enumerate(_list(spec.get("rules")) or ([{}] if default else [])):
         where = f"spec.rules[{number}]"
         host = _map(rule).get("host") or ""
         if not isinstance(rule, dict) or not isinstance(host, str) or (host and not _is_host(host)):
             bad.append(f"{where}: {host!r} is not a DNS name, so the rule is left out")
             continue
-        rules.append(_rule(rule, host, where))
-    if _map(spec.get("defaultBackend")):
-        bad.append("spec.defaultBackend is not served; give it a rule with a host and the path /")
+        rules.append(_rule(rule, host, where, default))
     return rules
 
 
-def _rule(rule: dict[str, Any], host: str, where: str) -> dict[str, Any]:
+def _default_backend(spec: dict[str, Any], bad: list[str]) -> dict[str, Any] | None:
+    backend = _map(spec.get("defaultBackend"))
+    if not backend:
+        return None
+    parsed = _path({"backend": backend})
+    if isinstance(parsed, str):
+        bad.append(f"spec.defaultBackend: {parsed}, so it is left out")
+        return None
+    return {**parsed, "type": DEFAULT_BACKEND}
+
+
+def _rule(rule: dict[str, Any], host: str, where: str, default: dict[str, Any] | None) -> dict[str, Any]:
     result: dict[str, Any] = {"host": host, "paths": []}
     faults = []
     for number, path in enumerate(_list(_map(rule.get("http")).get("paths"))):
@@ -292,7 +316,9 @@ def _rule(rule: dict[str, Any], host: str, where: str) -> dict[str, Any]:
             faults.append(f"{where}.http.paths[{number}]: {parsed}, so the path is left out")
         else:
             result["paths"].append(parsed)
-    if not result["paths"] and not faults:
+    if default:
+        result["paths"].append(default)
+    elif not result["paths"] and not faults:
         faults.append(f"{where} has no http.paths, so nothing is served for it")
     if faults:
         result["bad"] = "; ".join(faults)
@@ -306,7 +332,10 @@ def _path(path: dict[str, Any]) -> dict[str, Any] | str:
         return f"the path {text!r} does not begin with /"
     if not text.isprintable():
         return f"the path {text!r} has characters that can't be printed"
-    service = _map(_map(path.get("backend")).get("service"))
+    backend = _map(path.get("backend"))
+    if backend.get("resource"):
+        return "a backend must be a Service here, and this one is a resource"
+    service = _map(backend.get("service"))
     if not _is_name(_text(service.get("name"))):
         return f"the backend names no Service but {service.get('name')!r}"
     port = _map(service.get("port"))
@@ -344,20 +373,20 @@ def _ingress_index(body: dict[str, Any], hosts: dict[str, None]) -> tuple[tuple[
     index: dict[tuple[str, str], None] = {}
     for host in hosts:
         member = f"host:{host} {own}"
-        index[(f"Host/{host}", member)] = None
-        index[(f"Bucket/{fnv1a32(host) % BUCKETS}", member)] = None
-        index[(f"Namespace/{ns}", member)] = None
-        index[(f"IngressClass/{body['class'] or ''}", member)] = None
+        bucket = "Hostless" if host.endswith(".") else f"Bucket/{fnv1a32(host) % BUCKETS}"
+        for ref in (f"Host/{host}", bucket, f"Namespace/{ns}", f"IngressClass/{body['class'] or ''}"):
+            index[(ref, member)] = None
     for rule in body["rules"]:
-        if not rule["host"]:
-            index[("Hostless", f"- {own}")] = None
-            continue
+        host = rule["host"] or generated_host(ns, body["name"])
         for path in rule["paths"]:
-            index[(f"Service/{ns}/{path['service']}", f"host:{rule['host']} {own}")] = None
+            index[(f"Service/{ns}/{path['service']}", f"host:{host} {own}")] = None
     for entry in body["tls"]:
         for host in entry["hosts"]:
             if host in hosts and entry["secret"]:
                 index[(f"Secret/{ns}/{entry['secret']}", f"host:{host} {own}")] = None
+        generated = generated_host(ns, body["name"])
+        if generated in hosts and entry["secret"] and any(host.startswith(generated) for host in entry["hosts"]):
+            index[(f"Secret/{ns}/{entry['secret']}", f"host:{generated} {own}")] = None
     return tuple(index)
 
 

@@ -216,7 +216,7 @@ class Guard:
         kind, host = keys.split(key)
         if kind != "host":
             return []
-        members = self.state.members(f"ix:Host/{host}")
+        members = self.snapshots.mirror.naming(host)
         return [keys.status_key("Ingress", member.partition(" ")[2].partition("/")[2]) for member in members]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.projection import BUCKETS
 from shared.settings.model import ServiceType, Settings
 from shared.state import Mirror, keys
 from workers.model.types import Facts
@@ -18,7 +19,7 @@ def expand(mirror: Mirror, settings: Settings, facts: Facts, kind: str, name: st
             found = _dependents(mirror, [f"IngressClass/{name}", "IngressClass/"])
         case "Node":
             if settings.service_type is ServiceType.NODE_PORT:
-                members = [member for bucket in range(8) for member in mirror.dependents(f"Bucket/{bucket}")]
+                members = mirror.dependents("Hostless", *(f"Bucket/{bucket}" for bucket in range(BUCKETS)))
                 found = {member.partition(" ")[0] for member in members}
             elif not settings.disable_static_routes:
                 found = {keys.routes_key(settings.controller.tenant, facts.vrf)}

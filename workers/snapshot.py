@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from shared.errors import StateError
+from shared.projection import generated_host
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.layout import Layout
@@ -43,7 +44,8 @@ def store_facts(state: State, facts: Facts) -> bool:
         return False
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     with bounded():
-        state.client.hset(state.key("meta"), mapping={"facts": text, "facts_digest": digest})
+        found = {"facts": text, "facts_digest": digest, "domain": facts.domains[0] if facts.domains else ""}
+        state.client.hset(state.key("meta"), mapping=found)
     return True
 
 
@@ -102,8 +104,8 @@ class Snapshots:
             if layout.may_hold(parent, keys.split(member.partition(" ")[0])[1])
         }
         hosts = {member.partition(" ")[0] for member in members}
-        if not all(ref.startswith("Bucket/") for ref in refs):  # a bucket has every Ingress of its hosts already
-            members |= self.mirror.dependents(*(f"Host/{keys.split(host)[1]}" for host in sorted(hosts)))
+        if any(ref.startswith("Namespace/") for ref in refs):  # a bucket has every Ingress of its hosts already
+            members |= self.mirror.naming(*(keys.split(host)[1] for host in sorted(hosts)))
         ids = {member.partition(" ")[2].partition("/")[2] for member in members}
         ingresses = tuple(self.mirror.get("Ingress", sorted(ids)).values())
         versions = self.mirror.version(["Namespace", "IngressClass"])
@@ -146,10 +148,11 @@ class Snapshots:
         return self._facts(facts_at or "")
 
     def hosts(self) -> set[str]:
-        """The key of every host that any Ingress names."""
+        """The key of every host that any Ingress names; marking completes those of rules without host."""
         found: set[str] = set()
         for ingress in self.mirror.all("Ingress").values():
-            found.update(keys.host_key(rule["host"]) for rule in ingress["rules"] if rule["host"])
+            generated = generated_host(ingress["ns"], ingress["name"])
+            found.update(keys.host_key(rule["host"] or generated) for rule in ingress["rules"])
         return found
 
     def _backends(
@@ -160,7 +163,7 @@ class Snapshots:
         for ingress in ingresses:
             namespace = ingress["ns"]
             for rule in ingress["rules"]:
-                if rule["host"] == host:
+                if host and host.startswith(rule["host"] or generated_host(namespace, ingress["name"])):
                     services.update(f"{namespace}/{path['service']}" for path in rule["paths"])
             secrets.update(f"{namespace}/{tls['secret']}" for tls in ingress["tls"])
         if not services and not secrets:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
-from workers.model.accept import acceptance, ingress_problems, tenant_of
+from workers.model.accept import acceptance, hosts_of, ingress_problems, tenant_of
 from workers.model.context import context_for
 from workers.model.status import ingress_status
 from workers.model.types import HostVips, Problem, split_object_id
@@ -98,7 +98,7 @@ class Reporter:
         kind, host = keys.split(key)
         if kind != "host":
             return []
-        ids = sorted(member.partition(" ")[2].partition("/")[2] for member in self.mirror.dependents(f"Host/{host}"))
+        ids = sorted(member.partition(" ")[2].partition("/")[2] for member in self.mirror.naming(host))
         return [
             replace(problem, kind="Ingress", namespace=id_.partition("/")[0], name=id_.partition("/")[2]) for id_ in ids
         ]
@@ -147,7 +147,7 @@ class StatusRuns:
             tenant = tenant_of(ingress["ns"], namespaces, context)
             vips = self._vips(snapshot.rows, tenant)
             served = ingress_status(ingress, vips, self.settings, facts, current=current, tenant=tenant)
-            wanted = _keep_unknown(served, current, ingress, vips)
+            wanted = _keep_unknown(served, current, hosts_of(ingress, context), vips)
         self._write(ingress, current, wanted, vips)
         return Result(problems=problems)
 
@@ -213,14 +213,14 @@ def _vips_of(
 
 
 def _keep_unknown(
-    wanted: Mapping[str, Any], current: Mapping[str, Any], ingress: Mapping[str, Any], vips: Mapping[str, HostVips]
+    wanted: Mapping[str, Any], current: Mapping[str, Any], hosts: Collection[str], vips: Mapping[str, HostVips]
 ) -> Mapping[str, Any]:
     """A host that is still named but not known to stand keeps what its status says of it."""
-    unknown = {rule["host"] for rule in ingress["rules"]} - set(vips)
+    unknown = set(hosts) - set(vips)
     kept = [row for row in current["ingress"] if row.get("hostname") in unknown]
     if not kept:
         return wanted
-    order = {rule["host"]: place for place, rule in reversed(list(enumerate(ingress["rules"])))}
+    order = {host: place for place, host in enumerate(hosts)}
     rows = sorted([*wanted["ingress"], *kept], key=lambda row: order[row["hostname"]])
     return {"ingress": rows, "annotations": {**current["annotations"], **wanted["annotations"]}}
 

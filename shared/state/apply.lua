@@ -10,7 +10,8 @@ local M, S, L = P .. 'mirror:' .. batch.kind, P .. 'status:' .. batch.kind, P ..
 local touched, answer, seen, changed = {}, { 'ok' }, {}, false
 
 local function note(key)
-  if key ~= '-' and not seen[key] then
+  key = resolved(key)
+  if key and key ~= '-' and not seen[key] then
     seen[key] = true
     touched[#touched + 1] = key
   end
@@ -28,7 +29,8 @@ local function note_leaving(old, new)
   local kept = {}
   for _, key in ipairs(new and new.marks or {}) do kept[key] = true end
   for _, key in ipairs(old.marks) do
-    if not kept[key] and string.sub(key, 1, 5) == 'host:' then call('SADD', LEAVING, key) end
+    local host = not kept[key] and string.sub(key, 1, 5) == 'host:' and resolved(key)
+    if host then call('SADD', LEAVING, host) end
   end
 end
 

@@ -37,7 +37,7 @@ if row ~= '-' then
   end
   if changed then
     if row == '' then call('HDEL', ROWS, host) else call('HSET', ROWS, host, row) end
-    for _, member in ipairs(call('SMEMBERS', P .. 'ix:Host/' .. host)) do
+    for _, member in ipairs(naming(host)) do
       mark('status:' .. string.match(member, ' (.+)$'), 'change', class_of(key), 'host ' .. host, now)
     end
   end

@@ -1,8 +1,10 @@
 -- First look at a host. ARGV[1]: the fqdn.
 -- Returns {versions of the cached kinds and of the facts, ids of its objects that stand, Ingress bodies...}.
-local ids = {}
-for _, member in ipairs(call('SMEMBERS', P .. 'ix:Host/' .. ARGV[1])) do
-  ids[#ids + 1] = string.match(member, ' Ingress/(.+)$')
+local ids, seen = {}, {}
+for _, member in ipairs(naming(ARGV[1])) do
+  local id = string.match(member, ' Ingress/(.+)$')
+  if not seen[id] then ids[#ids + 1] = id end
+  seen[id] = true
 end
 local answer = { call('HGET', P .. 'versions', 'Namespace') or '0', call('HGET', P .. 'versions', 'IngressClass') or '0', call('HGET', META, 'facts_digest') or '', {} }
 for _, id in ipairs(call('HKEYS', P .. 'ledger:host:' .. ARGV[1])) do

@@ -65,6 +65,30 @@ local function class_of(key)
   return call('HGET', CLASS, key) or '1'
 end
 
+-- The host of a rule without one ends in a dot: the cloud's first DNS domain belongs behind it.
+local function domain()
+  return call('HGET', META, 'domain') or ''
+end
+
+-- The key, completed when it is that of such a host; nil while the cloud has no domain, so that there is no such host.
+local function resolved(key)
+  if string.sub(key, 1, 5) ~= 'host:' or string.sub(key, -1) ~= '.' then return key end
+  local behind = domain()
+  if behind == '' then return nil end
+  return key .. behind
+end
+
+-- What the index has of a host: of the rules that name it, and of a rule without host that means it.
+local function naming(host)
+  local found, behind = call('SMEMBERS', P .. 'ix:Host/' .. host), domain()
+  if behind ~= '' and string.sub(host, -#behind - 1) == '.' .. behind then
+    for _, member in ipairs(call('SMEMBERS', P .. 'ix:Host/' .. string.sub(host, 1, -#behind - 1))) do
+      found[#found + 1] = member
+    end
+  end
+  return found
+end
+
 -- Puts a key that is nowhere into `ready`, or into `later` while its debounce runs.
 local function enter(key, class, now, changed)
   call('HSET', CLASS, key, class)
@@ -91,6 +115,8 @@ end
 -- mark: 'change' (due now, clears failures, live class), 'wake' (due now, clears nothing), 'need' (adds only).
 -- Returns true when the key is ready to be claimed.
 local function mark(key, strength, class, cause, now)
+  key = resolved(key)
+  if not key then return false end
   if call('ZSCORE', CLAIMS, key) then
     local old = call('HGET', AGAIN, key)
     call('HSET', AGAIN, key, (old == '0' or class == '0') and '0' or '1')

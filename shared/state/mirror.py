@@ -108,11 +108,26 @@ class Mirror:
         return self.state.fields("versions", list(kinds))
 
     def dependents(self, *refs: str) -> set[str]:
-        """Members of the reverse indexes `refs`: texts `<work key> <Kind>/<id>`, the key "-" when it has none."""
+        """Members of the reverse indexes `refs`: texts `<work key> <Kind>/<id>`, the key "-" when it has none.
+
+        The hosts of rules without one are complete (`lib.lua`); those members are left out while there is no domain.
+        """
         found: set[str] = set()
         for start in range(0, len(refs), 500):
             found |= self.state.members(*(f"ix:{ref}" for ref in refs[start : start + 500]))
-        return found
+        open_ = {member for member in found if ". " in member}
+        domain = self._domain() if open_ else ""
+        return (found - open_) | ({member.replace(". ", f".{domain} ", 1) for member in open_} if domain else set())
+
+    def naming(self, *hosts: str) -> set[str]:
+        """The members of all Ingresses that name one of these hosts, or mean it by a rule without host."""
+        refs = [f"Host/{host}" for host in hosts]
+        if domain := self._domain():
+            refs += [f"Host/{host.removesuffix(domain)}" for host in hosts if host.endswith(f".{domain}")]
+        return self.dependents(*refs)
+
+    def _domain(self) -> str:
+        return self.state.fields("meta", ["domain"])[0] or ""
 
 
 def _item(projection: Projection) -> Mapping[str, Any]:

@@ -4,10 +4,12 @@ local body = call('HGET', P .. 'mirror:' .. ARGV[1], ARGV[2]) or ''
 local rows, seen = {}, {}
 if body ~= '' then
   for _, rule in ipairs(cjson.decode(body).rules) do
-    local row = not seen[rule.host] and call('HGET', ROWS, rule.host)
-    seen[rule.host] = true
+    local host = rule.host
+    if host == '' then host = string.gsub(ARGV[2], '^(.*)/(.*)$', '%2.%1.') .. domain() end
+    local row = not seen[host] and call('HGET', ROWS, host)
+    seen[host] = true
     if row then
-      rows[#rows + 1] = rule.host
+      rows[#rows + 1] = host
       rows[#rows + 1] = row
     end
   end

@@ -82,7 +82,7 @@ def test_own_status_and_annotations_are_no_part_of_the_body() -> None:
         ({"path": "foo"}, "does not begin with /"),
         ({"path": 3}, "does not begin with /"),
         ({"path": "/a\ud800"}, "can't be printed"),
-        ({"path": "/", "backend": {"resource": {"kind": "Bucket"}}}, "names no Service"),
+        ({"path": "/", "backend": {"resource": {"kind": "Bucket"}}}, "must be a Service"),
         ({"path": "/", "backend": {"service": {"name": "a b", "port": {"number": 80}}}}, "names no Service"),
         ({"path": "/", "backend": {"service": {"name": "web"}}}, "neither a port number nor a port name"),
         ({"path": "/", "backend": None}, "names no Service"),
@@ -107,13 +107,36 @@ def test_a_host_that_is_no_dns_name_is_left_out_and_named(host: Any) -> None:
     assert "spec.rules[0]" in projection.body["bad"][0]
 
 
-def test_a_rule_without_host_is_indexed_as_hostless() -> None:
-    """An Ingress without any host concerns only its own status."""
+def test_a_rule_without_host_is_indexed_by_the_host_that_is_made_of_its_name() -> None:
+    """The host ends in a dot, behind which the cloud's domain belongs; its bucket is not known."""
     obj = ingress()
     del obj["spec"]["rules"][0]["host"]
     projection = PROJECT["Ingress"](obj)
-    assert projection.index == (("Hostless", "- Ingress/red/ing1"),)
-    assert projection.marks == ("status:Ingress/red/ing1",)
+    assert projection.marks == ("host:ing1.red.", "status:Ingress/red/ing1")
+    refs = {ref for ref, member in projection.index if member == "host:ing1.red. Ingress/red/ing1"}
+    assert refs >= {"Hostless", "Host/ing1.red.", "Namespace/red", "Service/red/web"}
+    assert not [ref for ref in refs if ref.startswith("Bucket/")]
+
+
+def test_a_default_backend_becomes_the_last_path_of_every_rule() -> None:
+    """Also of a rule without paths, and of one without host where there is no rule at all."""
+    obj = ingress(defaultBackend={"service": {"name": "rest", "port": {"number": 80}}})
+    obj["spec"]["rules"].append({"host": "bar.example.com"})
+    default = {"path": "", "type": "DefaultBackend", "service": "rest", "port": 80}
+    rules = PROJECT["Ingress"](obj).body["rules"]
+    assert [rule["paths"][-1] for rule in rules] == [default, default]
+    del obj["spec"]["rules"]
+    assert PROJECT["Ingress"](obj).body["rules"] == [{"host": "", "paths": [default]}]
+
+
+def test_a_backend_that_is_no_service_is_left_out_and_named() -> None:
+    """A resource, in a path or as the default backend, is told apart from a missing name."""
+    resource = {"resource": {"kind": "StorageBucket", "name": "static"}}
+    obj = ingress(defaultBackend=resource)
+    obj["spec"]["rules"][0]["http"]["paths"].append({"path": "/x", "backend": resource})
+    body = PROJECT["Ingress"](obj).body
+    assert "spec.defaultBackend: a backend must be a Service" in body["bad"][0]
+    assert "paths[1]: a backend must be a Service" in body["rules"][0]["bad"]
 
 
 def test_service_and_slice_touch_the_same_ref() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from shared.projection import DEFAULT_BACKEND, generated_host
 from shared.settings.model import Settings
 from workers.model.context import Context
 from workers.model.types import Problem
@@ -61,6 +62,23 @@ def tenant_of(namespace: str, namespaces: Projections, context: Context) -> str:
     return annotations.get(TENANT_ANNOTATION) or context.settings.controller.tenant
 
 
+def host_of(rule: Mapping[str, Any], ingress: Mapping[str, Any], context: Context) -> str:
+    """The host of a rule. Without one it is made of the Ingress and the cloud's first DNS domain; "" without a domain.
+
+    AKO makes the same one, and takes it out of the status again.
+    """
+    if rule["host"] or not context.domains:
+        return str(rule["host"])
+    return generated_host(ingress["ns"], ingress["name"]) + context.domains[0]
+
+
+def hosts_of(ingress: Mapping[str, Any], context: Context) -> dict[str, None]:
+    """The hosts that an Ingress names or means, in the order of its rules."""
+    hosts = dict.fromkeys(host_of(rule, ingress, context) for rule in ingress["rules"])
+    hosts.pop("", None)
+    return hosts
+
+
 def in_domains(host: str, context: Context) -> bool:
     """Whether the cloud's DNS serves `host`: equal to one of its domains or below one; any host without domains.
 
@@ -77,13 +95,28 @@ def ingress_problems(
     if not accepted.ours:
         return ()
     problems = [_problem(ingress, "MalformedIngress", f"{text}.") for text in ingress.get("bad", ())]
-    if any(not rule["host"] for rule in ingress["rules"]):
-        text = "A rule without host is not served by this release; write the host into the rule."
+    if not all(host_of(rule, ingress, context) for rule in ingress["rules"]):
+        text = (
+            f"A rule without host is not served, since cloud {context.settings.controller.cloud} has no DNS domain "
+            "for it. Write the host into the rule, or give the cloud a DNS profile with a domain."
+        )
         problems.append(_problem(ingress, "RuleWithoutHost", text))
+    if any(path["type"] == DEFAULT_BACKEND for rule in ingress["rules"] for path in rule["paths"]):
+        problems.append(_problem(ingress, "DefaultBackendOfHosts", _of_default_backend(ingress, context)))
     if accepted.unserved:
         text = f"{accepted.unserved} is not served by this release; what stands on the controller is left as it is."
         problems.append(_problem(ingress, "FeatureNotServed", text))
     return tuple(problems)
+
+
+def _of_default_backend(ingress: dict[str, Any], context: Context) -> str:
+    if passes_through(ingress):
+        return "The default backend gets no request, since nobody sees the path of TLS that is passed through."
+    hosts = ", ".join(hosts_of(ingress, context)) or "no host"
+    return (
+        f"The default backend gets the requests for {hosts} that no path matches, and those for no other host, since a "
+        "virtual service knows the hosts of its rules only. Give every host that it is meant for a rule."
+    )
 
 
 def _problem(ingress: dict[str, Any], reason: str, message: str) -> Problem:

@@ -73,7 +73,7 @@ def _context(settings: Settings, facts: Facts) -> Context:
         se_group_ref=names.bare_ref("serviceenginegroup", settings.controller.se_group),
         placement=_placement(settings, facts),
         families=tuple(families),
-        domains=tuple(sorted(domain.strip(".") for domain in facts.dns_domains)),
+        domains=facts.domains,
         unserved=_unserved(settings),
     )
 

@@ -101,7 +101,8 @@ class Layout:
         if found.namespace:
             return [f"Namespace/{found.namespace}"]
         size = (self.passthrough if found.passthrough else self.size).value or BUCKETS
-        return [f"Bucket/{bucket}" for bucket in range(BUCKETS) if bucket % size == int(found.shard) % size]
+        buckets = [f"Bucket/{bucket}" for bucket in range(BUCKETS) if bucket % size == int(found.shard) % size]
+        return [*buckets, "Hostless"]
 
     def virtual_service(self, host: str) -> str:
         """The host's own virtual service: a child of the parent, or a dedicated one. Its redirect bears the name."""

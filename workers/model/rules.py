@@ -25,14 +25,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from shared.projection import DEFAULT_BACKEND
 from workers.model import names
-from workers.model.accept import Projections, acceptance, in_domains, passes_through, tenant_of
+from workers.model.accept import Projections, acceptance, host_of, in_domains, passes_through, tenant_of
 from workers.model.context import Context
 from workers.model.types import ObjectId, Problem, object_id
 
 
 class Path(NamedTuple):
-    """One path of one Ingress for the host; `port` is the backend Service's port, by number or by name."""
+    """One path of one Ingress for the host; `port` is the backend Service's port, by number or by name.
+
+    `default`: it is the Ingress's default backend, the path "" after all others.
+    """
 
     namespace: str
     ingress: str
@@ -41,6 +45,12 @@ class Path(NamedTuple):
     service: str
     port: int | str
     tls: bool = False
+    default: bool = False
+
+    @property
+    def text(self) -> str:
+        """What to call it in an Event."""
+        return "The default backend" if self.default else f"The path {self.path[:60]!r}"
 
 
 class Member(NamedTuple):
@@ -111,7 +121,7 @@ def read_rules(
         accepted = acceptance(ingress, namespaces, classes, context)
         if not accepted.ours:
             continue
-        paths = _paths(ingress, host, problems)
+        paths = _paths(ingress, host, context, problems)
         if not in_domains(host, context):
             problems.append(_outside(ingress, host, context))
             continue
@@ -173,19 +183,28 @@ def _age(ingress: dict[str, Any]) -> tuple[str, str, str]:
     return ingress["created"], ingress["ns"], ingress["name"]
 
 
-def _paths(ingress: dict[str, Any], host: str, problems: list[Problem]) -> list[Path]:
-    """The paths of all rules for the host, in the order of the Ingress."""
-    paths = []
+def _paths(ingress: dict[str, Any], host: str, context: Context, problems: list[Problem]) -> list[Path]:
+    """The paths of all rules for the host, in the order of the Ingress, and at last the default backend.
+
+    There is no default backend where a path of the Ingress matches every request.
+    """
+    paths: list[Path] = []
     for rule in ingress["rules"]:
-        if rule["host"] != host:
+        if host_of(rule, ingress, context) != host:
             continue
         if "bad" in rule:
             problems.append(_problem(ingress["ns"], ingress["name"], "MalformedRule", f"{rule['bad']}."))
-        paths += [
-            Path(ingress["ns"], ingress["name"], p["path"], p["type"] == "Exact", p["service"], p["port"])
-            for p in rule["paths"]
-        ]
-    return paths
+        paths += [_path(ingress, path) for path in rule["paths"]]
+    written = [path for path in paths if not path.default]
+    if any(path.path in ("", "/") and not path.exact for path in written):
+        return written
+    return [*written, *[path for path in paths if path.default][:1]]
+
+
+def _path(ingress: dict[str, Any], path: dict[str, Any]) -> Path:
+    default = path["type"] == DEFAULT_BACKEND
+    exact = path["type"] == "Exact"
+    return Path(ingress["ns"], ingress["name"], path["path"], exact, path["service"], path["port"], default=default)
 
 
 def _take_in(
@@ -202,7 +221,7 @@ def _take_in(
         problems += [_otherwise(ingress, host, served)] if paths else []
         return
     if served.passthrough:
-        _pass(served, paths, host, context, problems)
+        _pass(served, [path for path in paths if not path.default] or paths, host, context, problems)
         return
     named = [entry["secret"] for entry in ingress["tls"] if host in entry["hosts"]]
     if named:
@@ -229,13 +248,13 @@ def _add(served: Served, path: Path, host: str, context: Context, problems: list
         match = f"plain {others[0]}"
     taken = [name for name in made if f"name {name}" in served.seen]
     if not names.fits(*made, *others):
-        text = f"The path {path.path[:60]!r} of {host} needs names longer than {names.MAX_NAME} characters"
+        text = f"{path.text} of {host} needs names longer than {names.MAX_NAME} characters"
         problems.append(_problem(*path[:2], "NameTooLong", f"{text}; it is left out. Shorten the path or the names."))
     elif match in served.seen:
-        text = f"The path {path.path!r} of {host} is served by an older rule"
+        text = f"{path.text} of {host} is served by an older rule"
         problems.append(_problem(*path[:2], "DuplicateHostPath", f"{text}; it is left out. Remove one of the two."))
     elif taken:
-        text = f"The path {path.path!r} of {host} needs the name {taken[0]}, which another path has"
+        text = f"{path.text} of {host} needs the name {taken[0]}, which another path has"
         problems.append(_problem(*path[:2], "NameTaken", f"{text}; it is left out. Move it to another Ingress."))
     else:
         served.seen |= {match, *(f"name {name}" for name in made)}

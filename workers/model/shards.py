@@ -18,9 +18,9 @@ from typing import Any
 
 from shared.settings.model import Settings
 from workers.model import names
+from workers.model.accept import hosts_of
 from workers.model.certificates import CERTIFICATE, certificates_listed
 from workers.model.context import Context, context_for
-from workers.model.layout import Layout
 from workers.model.policies import datascript, passthrough_datascript, shard_redirect
 from workers.model.pools import POOL_GROUP, shared_pool_group
 from workers.model.rules import Member, Served, members, parent_of, pool_id, read_rules, service_id
@@ -40,7 +40,7 @@ def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> 
     if not context.layout.gives(name):
         return Desired()
     lists = _Lists(snapshot, context)
-    for host, ingresses in _hosts(snapshot, context.layout):
+    for host, ingresses in _hosts(snapshot, context):
         found, _ = read_rules(host, ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context)
         for served in found:
             if served.tenant == tenant and parent_of(served, host, context) == name:
@@ -149,15 +149,14 @@ class _Lists:
                 self.waits.append(id_)
 
 
-def _hosts(snapshot: ShardSnapshot, layout: Layout) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _hosts(snapshot: ShardSnapshot, context: Context) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The hosts that may be on this parent, each with the Ingresses that name it."""
     by_host: dict[str, dict[str, dict[str, Any]]] = {}
     for ingress in snapshot.ingresses:
-        for rule in ingress["rules"]:
-            if rule["host"]:
-                by_host.setdefault(rule["host"], {})[f"{ingress['ns']}/{ingress['name']}"] = ingress
+        for host in hosts_of(ingress, context):
+            by_host.setdefault(host, {})[f"{ingress['ns']}/{ingress['name']}"] = ingress
     for host in sorted(by_host):
-        if layout.may_hold(snapshot.parent, host):
+        if context.layout.may_hold(snapshot.parent, host):
             yield host, list(by_host[host].values())
 
 

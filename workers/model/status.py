@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 from shared.settings.model import Settings
+from workers.model.accept import hosts_of
+from workers.model.context import context_for
 from workers.model.types import Facts, HostVips
 
 UUID_MAP = "ako.vmware.com/host-fqdn-vs-uuid-map"
@@ -35,7 +37,7 @@ def ingress_status(
     `tenant` is the namespace's tenant, the configured one by default. Only for Ingresses that are ours, or that were
     (then with no `vips`): the status of any other one belongs to its own controller.
     """
-    hosts = dict.fromkeys(rule["host"] for rule in ingress["rules"] if rule["host"] in vips)
+    hosts = [host for host in hosts_of(ingress, context_for(settings, facts)) if host in vips]
     entries: list[dict[str, str]] = []
     for host in hosts:
         addresses = (*vips[host].v4, *vips[host].v6)

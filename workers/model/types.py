@@ -135,6 +135,11 @@ class Facts:
     license_tier: str
     se_group_uuid: str
 
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The cloud's DNS domains without dots around, sorted; rules without host are served below the first one."""
+        return tuple(sorted(domain.strip(".") for domain in self.dns_domains))
+
 
 @dataclass(frozen=True, slots=True)
 class HostSnapshot:

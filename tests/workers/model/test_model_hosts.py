@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -300,10 +301,11 @@ def test_a_rule_without_http_leaves_the_other_rules_served() -> None:
 
 
 def test_what_is_wrong_with_the_whole_ingress_is_told_once() -> None:
-    """Rules without host, malformed hosts and the default backend are no host's business."""
+    """Malformed hosts and default backends, and rules without host where the cloud has no domain, are no host's."""
     obj = ingress(defaultBackend={"service": {"name": "web"}})
     obj["spec"]["rules"] += [{"http": {"paths": []}}, {"host": "not a host"}]
     made = world(obj)
+    made.facts = replace(made.facts, dns_domains=())
     body = made.of("Ingress")["red/ing1"]
     problems = ingress_problems(body, {}, made.of("IngressClass"), context_for(made.settings, made.facts))
     assert [problem.reason for problem in problems] == ["MalformedIngress", "MalformedIngress", "RuleWithoutHost"]

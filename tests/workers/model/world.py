@@ -13,6 +13,8 @@ import yaml
 
 from shared.kinds import KINDS
 from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
+from workers.model.accept import hosts_of
+from workers.model.context import context_for
 from workers.model.hosts import desired_host
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
@@ -101,14 +103,17 @@ class World:
         return self.objects.get(kind, {})
 
     def hosts(self) -> list[str]:
-        return sorted({rule["host"] for ing in self.of("Ingress").values() for rule in ing["rules"] if rule["host"]})
+        return sorted({host for ing in self.of("Ingress").values() for host in self._named(ing)})
+
+    def _named(self, ing: dict[str, Any]) -> Iterable[str]:
+        return hosts_of(ing, context_for(self.settings, self.facts))
 
     def host_snapshot(self, host: str) -> HostSnapshot:
         slices: dict[str, tuple[dict[str, Any], ...]] = {}
         for each in self.of("EndpointSlice").values():
             key = f"{each['ns']}/{each['service']}"
             slices[key] = (*slices.get(key, ()), each)
-        named = [ing for ing in self.of("Ingress").values() if any(rule["host"] == host for rule in ing["rules"])]
+        named = [ing for ing in self.of("Ingress").values() if host in self._named(ing)]
         return HostSnapshot(
             host,
             tuple(named),
