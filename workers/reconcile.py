@@ -207,6 +207,8 @@ def row_of(desired: Desired, view: LedgerView) -> str:
     if desired.row is None and not standing:
         return ""
     row: dict[str, Any] = {"shards": desired.shards, "row": desired.row, "faces": desired.faces, "standing": standing}
+    if desired.refused:
+        row["refused"] = desired.refused
     if addresses := {id_: entry.extra for id_, entry in sorted(view.own.items()) if entry.stands and entry.extra}:
         row["addresses"] = addresses  # of dedicated virtual services
     return orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode()

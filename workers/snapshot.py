@@ -44,8 +44,8 @@ def store_facts(state: State, facts: Facts) -> bool:
         return False
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     with bounded():
-        found = {"facts": text, "facts_digest": digest, "domain": facts.domains[0] if facts.domains else ""}
-        state.client.hset(state.key("meta"), mapping=found)
+        domain = facts.domains[0] if facts.domains else ""
+        state.client.hset(state.key("meta"), mapping={"facts": text, "facts_digest": digest, "domain": domain})
     return True
 
 

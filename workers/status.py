@@ -18,8 +18,8 @@ from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
-from workers.model.accept import acceptance, hosts_of, ingress_problems, tenant_of
-from workers.model.context import context_for
+from workers.model.accept import acceptance, hosts_of, in_domains, ingress_problems, tenant_of
+from workers.model.context import Context, context_for
 from workers.model.status import ingress_status
 from workers.model.types import HostVips, Problem, split_object_id
 from workers.outcome import Result
@@ -145,9 +145,10 @@ class StatusRuns:
             return Result(problems=problems)  # without an annotation of ours the status is somebody else's
         if accepted.ours:
             tenant = tenant_of(ingress["ns"], namespaces, context)
-            vips = self._vips(snapshot.rows, tenant)
+            hosts = [host for host in hosts_of(ingress, context) if _may_show(host, id_, snapshot.rows, context)]
+            vips = self._vips({host: row for host, row in snapshot.rows.items() if host in hosts}, tenant)
             served = ingress_status(ingress, vips, self.settings, facts, current=current, tenant=tenant)
-            wanted = _keep_unknown(served, current, hosts_of(ingress, context), vips)
+            wanted = _keep_unknown(served, current, hosts, vips)
         self._write(ingress, current, wanted, vips)
         return Result(problems=problems)
 
@@ -195,6 +196,11 @@ class StatusRuns:
         texts += [("Removed", f"Removed virtualservice for {host}") for host in sorted(before - after) if host]
         for reason, message in texts:
             self.reporter.event(Problem("Ingress", ingress["ns"], ingress["name"], reason, message, warning=False))
+
+
+def _may_show(host: str, ingress: str, rows: Mapping[str, Any], context: Context) -> bool:
+    """Whether the status of an Ingress may have the host's addresses: the host is served, and for this Ingress too."""
+    return in_domains(host, context) and ingress not in rows.get(host, {}).get("refused", ())
 
 
 def _vips_of(

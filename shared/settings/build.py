@@ -73,7 +73,9 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
         service_type=l7["service_type"],
         shard_size=l7["shard_size"],
         evh=ako["evh"],
+        kubernetes_paths=l7["path_matching"] == "Kubernetes",
         vip_per_namespace=ako["vip_per_namespace"],
+        strict_hosts=ako["evh"] and l7["fqdn_reuse"] == "Strict",
         no_pool_group=l7["no_pool_group_for_sni"],
         passthrough_size=l7["passthrough_shards"],
         auto_fqdn=l4["auto_fqdn"],
@@ -109,6 +111,9 @@ def warnings(values: Mapping[str, Any], document: Document) -> Iterator[str]:
             yield f"{document.place(path)}: {said} has no effect, since this release does not serve it yet"
         if use is Use.DEPRECATED and value not in (None, "", False):
             yield f"{document.place(path)}: deprecated and without effect; remove it"
+    if values["l7"]["fqdn_reuse"] == "Strict" and not values["ako"]["evh"]:
+        place = document.place(("L7Settings", "fqdnReusePolicy"))
+        yield f"{place}: Strict has no effect without AKOSettings.enableEVH"
     if values["l4"]["default_domain"]:
         yield "L4Settings.defaultDomain: deprecated; move it to NetworkSettings.defaultDomain"
 

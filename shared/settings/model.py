@@ -123,6 +123,8 @@ class Settings:
     """Everything that decides what the Avi objects look like, and `pipeline`, which does not.
 
     Only namespaces with the label `namespace_label` (key, value; ("", "") for any) that are not blocked are served.
+    `strict_hosts`: a host belongs to one namespace (EVH only, as with AKO).
+    `kubernetes_paths`: `Prefix` matches whole elements of a path.
     `gates` are the feature gates of the IPv6 support matrix that are on. `delete_config` takes away everything of ours.
     """
 
@@ -136,6 +138,8 @@ class Settings:
     shard_size: ShardSize = ShardSize.LARGE
     evh: bool = False
     vip_per_namespace: bool = False
+    strict_hosts: bool = False
+    kubernetes_paths: bool = False
     no_pool_group: bool = False
     passthrough_size: ShardSize = ShardSize.SMALL
     auto_fqdn: AutoFqdn = AutoFqdn.DEFAULT

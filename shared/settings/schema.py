@@ -212,8 +212,10 @@ class L7Settings(Section):
         {"internamespaceallowed": "InterNamespaceAllowed", "strict": "Strict"},
         default="InterNamespaceAllowed",
         env="FQDN_REUSE_POLICY",
-        use=_PENDING,
         fold=True,
+    )
+    path_matching = Choice(
+        "pathMatching", {"AKO": "AKO", "Kubernetes": "Kubernetes"}, default="AKO", env="AKO_PATH_MATCHING"
     )
     sync_namespace = Anything("syncNamespace", default=None, use=Use.DEPRECATED)
 

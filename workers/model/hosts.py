@@ -13,6 +13,7 @@ without anything if it never had.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from shared.settings.model import Settings
@@ -31,11 +32,11 @@ from workers.model.virtualservices import VIRTUAL_SERVICE, child, dedicated
 def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> Desired:
     """What `host:<fqdn>` owns on the controller; nothing when no Ingress of ours names the host any more."""
     context = context_for(settings, facts)
-    found, problems = read_rules(
+    found, problems, refused = read_rules(
         snapshot.host, snapshot.ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context
     )
     if any(served.frozen for served in found):
-        return _frozen(found, snapshot, problems, context)
+        return replace(_frozen(found, snapshot, problems, context), refused=tuple(refused))
     objects: list[AviObject] = []
     waits: list[str] = []
     row: dict[str, Any] = {}
@@ -56,6 +57,7 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
         tuple(row),
         waits=tuple(waits),
         faces={served.tenant: _face(served, snapshot, context) for served in found},
+        refused=tuple(refused),
     )
 
 

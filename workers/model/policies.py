@@ -5,7 +5,8 @@ first, so that the first match is the best one. What redirects TLS hosts from po
 and one for each host in every other form. An SNI shard has a datascript that selects, for its plain hosts, the members
 of the shared pool group whose label matches host and path.
 
-`Prefix` and `ImplementationSpecific` mean "begins with", as with AKO: `/foo` also matches `/foobar`.
+`Prefix` and `ImplementationSpecific` mean "begins with", as with AKO: `/foo` also matches `/foobar`. With
+`pathMatching: Kubernetes` a `Prefix` matches whole elements, by two rules: `/foo` itself and what begins with `/foo/`.
 """
 
 from __future__ import annotations
@@ -126,7 +127,17 @@ def _redirect(name: str, hosts: list[str], tenant: str, markers: list[dict[str, 
 
 def _path_policy(namespace: str, paths: list[Path], host: str, tenant: str, context: Context) -> AviObject:
     name = context.layout.policy_set(namespace, host)
-    rules = [_switching_rule(names.rule(name, index), index, path, host, context) for index, path in enumerate(paths)]
+    matches = [(path, match) for path in paths for match in _matches(path)]
+    rules = [
+        {
+            "name": names.rule(name, index),
+            "index": index,
+            "enable": True,
+            "match": match,
+            "switching_action": _switch(path, host, context),
+        }
+        for index, (path, match) in enumerate(matches)
+    ]
     markers = path_markers(
         context.cluster,
         namespace,
@@ -137,21 +148,17 @@ def _path_policy(namespace: str, paths: list[Path], host: str, tenant: str, cont
     return _policy_set(name, rules, tenant, markers, context)
 
 
-def _switching_rule(name: str, index: int, path: Path, host: str, context: Context) -> dict[str, Any]:
-    match: dict[str, Any] = {}
-    if path.path:
-        match["path"] = {
-            "match_criteria": "EQUALS" if path.exact else "BEGINS_WITH",
-            "match_case": "SENSITIVE",
-            "match_str": [path.path],
-        }
-    return {
-        "name": name,
-        "index": index,
-        "enable": True,
-        "match": match,
-        "switching_action": _switch(path, host, context),
-    }
+def _matches(path: Path) -> list[dict[str, Any]]:
+    """What a request must match, in one of these ways; {} is matched by every one."""
+    if not path.path:
+        return [{}]
+    if path.elements and path.stem != "/":
+        return [_path_match("EQUALS", path.stem), _path_match("BEGINS_WITH", f"{path.stem}/")]
+    return [_path_match("EQUALS" if path.exact else "BEGINS_WITH", path.stem)]
+
+
+def _path_match(criteria: str, text: str) -> dict[str, Any]:
+    return {"path": {"match_criteria": criteria, "match_case": "SENSITIVE", "match_str": [text]}}
 
 
 def _switch(path: Path, host: str, context: Context) -> dict[str, Any]:
@@ -177,6 +184,6 @@ def _policy_set(
     return AviObject(POLICY_SET, tenant, name, with_checksum(body))
 
 
-def _longest_first(path: Path) -> tuple[int, str, bool]:
-    """Longest path first; of two equal ones the Exact one, which the other would swallow."""
-    return -len(path.path), path.path, not path.exact
+def _longest_first(path: Path) -> tuple[int, str, bool, bool]:
+    """Longest path first; of two equal ones the narrower one, which the other would swallow."""
+    return -len(path.stem), path.stem, not path.exact, not path.elements

@@ -9,6 +9,8 @@ same answer everywhere and at all times:
 - An Ingress lists the host under `spec.tls`: its paths are TLS paths, even when another Ingress serves the host
   without. With shared SNI both forms then stand, as with AKO: the child virtual service, and pools in the shared pool
   group. In every other form (`layout`) the host's own virtual service switches all paths, and redirects to HTTPS.
+- With `fqdnReusePolicy: Strict` (EVH only) a host belongs to the namespace of its oldest Ingress; those of others are
+  not served for it.
 - TLS passthrough is a matter of the whole host: the oldest Ingress with paths decides, and those that want it otherwise
   are not served for this host. Of several Ingresses that pass it through the oldest one is served, with all its
   Services, since nobody sees the path of such a request.
@@ -35,7 +37,8 @@ from workers.model.types import ObjectId, Problem, object_id
 class Path(NamedTuple):
     """One path of one Ingress for the host; `port` is the backend Service's port, by number or by name.
 
-    `default`: it is the Ingress's default backend, the path "" after all others.
+    `default`: it is the Ingress's default backend, the path "" after all others. `elements`: it matches whole elements
+    of a request's path, as Kubernetes says of `Prefix`; without, the beginning of its text, as AKO.
     """
 
     namespace: str
@@ -46,6 +49,12 @@ class Path(NamedTuple):
     port: int | str
     tls: bool = False
     default: bool = False
+    elements: bool = False
+
+    @property
+    def stem(self) -> str:
+        """The path as it is compared with others: element by element a slash at the end means nothing."""
+        return self.path.rstrip("/") or "/" if self.elements else self.path
 
     @property
     def text(self) -> str:
@@ -106,6 +115,17 @@ class Served:
         return bool(self.plain or self.own or self.passed or self.frozen)
 
 
+class Reading(NamedTuple):
+    """What each tenant serves a host with (tenants sorted, those with nothing left out), and what was wrong.
+
+    `refused` are the Ingresses (`ns/name`) that name the host and are not served under it at all.
+    """
+
+    found: list[Served]
+    problems: list[Problem]
+    refused: list[str]
+
+
 def read_rules(
     host: str,
     ingresses: Iterable[dict[str, Any]],
@@ -113,10 +133,12 @@ def read_rules(
     classes: Projections,
     secrets: Projections,
     context: Context,
-) -> tuple[list[Served], list[Problem]]:
-    """What each tenant serves `host` with (tenants sorted, those with nothing left out), and what was wrong."""
-    problems: list[Problem] = []
+) -> Reading:
+    """Reads the rules of all Ingresses that name `host` (others do no harm)."""
+    reading = Reading([], [], [])
+    problems = reading.problems
     tenants: dict[str, Served] = {}
+    claimed = ""
     for ingress in sorted(ingresses, key=_age):
         accepted = acceptance(ingress, namespaces, classes, context)
         if not accepted.ours:
@@ -125,16 +147,24 @@ def read_rules(
         if not in_domains(host, context):
             problems.append(_outside(ingress, host, context))
             continue
+        claimed = claimed or ingress["ns"]
+        if context.settings.strict_hosts and ingress["ns"] != claimed:
+            problems.append(_claimed(ingress, host, claimed))
+            reading.refused.append(f"{ingress['ns']}/{ingress['name']}")
+            continue
         tenant = tenant_of(ingress["ns"], namespaces, context)
         served = tenants.setdefault(tenant, Served(tenant))
         if not served.any:
             served.passthrough = passes_through(ingress)
         if accepted.unserved:
             served.frozen += paths
+        elif paths and served.passthrough is not passes_through(ingress):
+            problems.append(_otherwise(ingress, host, served))
+            reading.refused.append(f"{ingress['ns']}/{ingress['name']}")
         else:
             _take_in(served, ingress, paths, host, secrets, context, problems)
-    found = [tenants[name] for name in sorted(tenants)]
-    return [served for served in found if served.any], problems
+    reading.found.extend(tenants[name] for name in sorted(tenants) if tenants[name].any)
+    return reading
 
 
 def members(served: Served, host: str, standing: Collection[ObjectId], context: Context) -> list[Member]:
@@ -194,17 +224,24 @@ def _paths(ingress: dict[str, Any], host: str, context: Context, problems: list[
             continue
         if "bad" in rule:
             problems.append(_problem(ingress["ns"], ingress["name"], "MalformedRule", f"{rule['bad']}."))
-        paths += [_path(ingress, path) for path in rule["paths"]]
+        paths += [_path(ingress, path, context) for path in rule["paths"]]
     written = [path for path in paths if not path.default]
     if any(path.path in ("", "/") and not path.exact for path in written):
         return written
     return [*written, *[path for path in paths if path.default][:1]]
 
 
-def _path(ingress: dict[str, Any], path: dict[str, Any]) -> Path:
-    default = path["type"] == DEFAULT_BACKEND
-    exact = path["type"] == "Exact"
-    return Path(ingress["ns"], ingress["name"], path["path"], exact, path["service"], path["port"], default=default)
+def _path(ingress: dict[str, Any], path: dict[str, Any], context: Context) -> Path:
+    return Path(
+        ingress["ns"],
+        ingress["name"],
+        path["path"],
+        path["type"] == "Exact",
+        path["service"],
+        path["port"],
+        default=path["type"] == DEFAULT_BACKEND,
+        elements=path["type"] == "Prefix" and context.settings.kubernetes_paths,
+    )
 
 
 def _take_in(
@@ -216,10 +253,7 @@ def _take_in(
     context: Context,
     problems: list[Problem],
 ) -> None:
-    """Takes in what one Ingress wants for the host, as far as it agrees with the older ones."""
-    if served.passthrough is not passes_through(ingress):
-        problems += [_otherwise(ingress, host, served)] if paths else []
-        return
+    """Takes in what one Ingress wants for the host, as far as older ones leave it."""
     if served.passthrough:
         _pass(served, [path for path in paths if not path.default] or paths, host, context, problems)
         return
@@ -241,7 +275,7 @@ def _add(served: Served, path: Path, host: str, context: Context, problems: list
             names.rule(layout.policy_set(path.namespace, host), 9999),
             names.rule(layout.virtual_service(host), 0),
         ]
-        match = f"own {path.exact} {path.path}"
+        match = f"own {path.exact} {path.elements} {path.stem}"
     else:
         made = [names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)]
         others = [names.priority_label(host, path.path)]
@@ -259,6 +293,16 @@ def _add(served: Served, path: Path, host: str, context: Context, problems: list
     else:
         served.seen |= {match, *(f"name {name}" for name in made)}
         (served.own if switched else served.plain).append(path)
+        if not switched and context.settings.kubernetes_paths and (path.exact or (path.elements and path.stem != "/")):
+            problems.append(_by_text(path, host))
+
+
+def _by_text(path: Path, host: str) -> Problem:
+    text = (
+        f"{path.text} of {host} matches whatever begins with its text, in any letter case, since a host without TLS "
+        "shares its virtual service. List the host under spec.tls, or use enableEVH or shardVSSize DEDICATED."
+    )
+    return _problem(*path[:2], "PathMatchedByText", text)
 
 
 def _pass(served: Served, paths: list[Path], host: str, context: Context, problems: list[Problem]) -> None:
@@ -325,6 +369,14 @@ def _secret_fault(name: str, secret: dict[str, Any] | None) -> str:
 def _member(path: Path, host: str, context: Context, *, kept: bool) -> Member:
     name = names.plain_pool(context.prefix, host, path.path, path.namespace, path.ingress)
     return Member(name, names.priority_label(host, path.path), path, kept)
+
+
+def _claimed(ingress: dict[str, Any], host: str, namespace: str) -> Problem:
+    text = (
+        f"{host} is not served for this Ingress, since an older one in namespace {namespace} has it and "
+        "L7Settings.fqdnReusePolicy is Strict. Use another host, or remove it there."
+    )
+    return _problem(ingress["ns"], ingress["name"], "HostClaimed", text)
 
 
 def _outside(ingress: dict[str, Any], host: str, context: Context) -> Problem:

@@ -41,8 +41,8 @@ def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> 
         return Desired()
     lists = _Lists(snapshot, context)
     for host, ingresses in _hosts(snapshot, context):
-        found, _ = read_rules(host, ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context)
-        for served in found:
+        reading = read_rules(host, ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context)
+        for served in reading.found:
             if served.tenant == tenant and parent_of(served, host, context) == name:
                 lists.add(host, served)
     vsvip = vsvip_of(name, lists.fqdns | _own_fqdn(name, tenant, context), tenant, context)

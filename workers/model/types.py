@@ -106,6 +106,7 @@ class Desired:
     changed marks the old and the new ones. `shared` (routes and segroup keys) are our entries inside objects of others.
     `waits` are objects whose appearance changes this answer, so the key has to run again when one stands.
     `faces` (host keys) tell, by tenant, where a status finds the host's virtual service and addresses.
+    `refused` (host keys) are the Ingresses (`ns/name`) that name the host and get no address of it.
     `frozen`: the host uses a feature that this release does not serve, so nothing of the key may be written or deleted.
     """
 
@@ -116,6 +117,7 @@ class Desired:
     shared: tuple[SharedPart, ...] = ()
     waits: tuple[ObjectId, ...] = ()
     faces: Mapping[str, Face] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
     frozen: bool = False
 
 

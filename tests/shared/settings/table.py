@@ -308,6 +308,7 @@ def others() -> Iterator[Line]:
         (("NetworkSettings", "defaultDomain"), ".example.com"), (("NetworkSettings", "subnetIP"), "10.0.0.0"),
         (("L7Settings", "shardVSSize"), "DEDICATED"), (("L7Settings", "passthroughShardSize"), "LARGE"),
         (("L7Settings", "noPGForSNI"), True), (("L7Settings", "fqdnReusePolicy"), "STRICT"),
+        (("L7Settings", "pathMatching"), "Kubernetes"),
         (("L7Settings", "syncNamespace"), "red"),
         (("L4Settings", "advancedL4"), True), (("L4Settings", "defaultDomain"), "example.com"),
         (("L4Settings", "autoFQDN"), "flat"), (("ControllerSettings", "controllerVersion"), "22.1.4"),
