@@ -111,9 +111,9 @@ class AkoSettings(Section):
     cluster_name = Text(
         "clusterName",
         env="CLUSTER_NAME",
-        pattern="[a-zA-Z0-9_-]+",
+        pattern="[a-zA-Z0-9_-]{1,100}",  # so that the names of all parents fit into 255 characters
         example="<a name unique on this controller>",
-        shape="a name of letters, digits, hyphens and underscores",
+        shape="a name of at most 100 letters, digits, hyphens and underscores",
     )
     ip_family = Choice(
         "ipFamily",

@@ -274,6 +274,7 @@ def _add(served: Served, path: Path, host: str, context: Context, problems: list
         others = [
             names.rule(layout.policy_set(path.namespace, host), 9999),
             names.rule(layout.virtual_service(host), 0),
+            layout.alternate_certificate(host),
         ]
         match = f"own {path.exact} {path.elements} {path.stem}"
     else:

@@ -62,7 +62,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
     }
     environ = {"CLUSTER_NAME": "a b", "VIP_NETWORK_LIST": '[{"networkName":"net1","v6cidr":"10.0.0.0/8"}]'}
     assert problems(tmp_path, values, environ) == [
-        "CLUSTER_NAME: found 'a b'; write a name of letters, digits, hyphens and underscores",
+        "CLUSTER_NAME: found 'a b'; write a name of at most 100 letters, digits, hyphens and underscores",
         "AKOSettings.ipFamily: found 'v6'; write V4, V6 or V4_V6",
         "AKOSettings.enableEVH: found 'yes'; write true or false",
         "AKOSettings.clustername: unknown key; write clusterName",
@@ -142,8 +142,13 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         {"ControllerSettings": {"controllerHost": "https://c/api"}},
         "found text that is not a host; write",
     ),
-    ("name with a slash", {"AKOSettings": {"clusterName": "a/b"}}, "found 'a/b'; write a name of letters"),
-    ("name with a line end", {"AKOSettings": {"clusterName": "a\nb"}}, "found 'a\\nb'; write a name of letters"),
+    ("name with a slash", {"AKOSettings": {"clusterName": "a/b"}}, "found 'a/b'; write a name of at most 100 letters"),
+    ("name too long", {"AKOSettings": {"clusterName": "a" * 101}}, "write a name of at most 100 letters"),
+    (
+        "name with a line end",
+        {"AKOSettings": {"clusterName": "a\nb"}},
+        "found 'a\\nb'; write a name of at most 100 letters",
+    ),
     ("number as name", {"AKOSettings": {"clusterName": 7}}, "clusterName: found the number 7; write text in quotes"),
     ("no row", {"NetworkSettings": {"vipNetworkList": []}}, "vipNetworkList: found no row; write vipNetworkList: [{"),
     (

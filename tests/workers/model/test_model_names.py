@@ -100,3 +100,14 @@ def test_names_end_at_255_characters() -> None:
     """The controller takes 255 characters and not one more."""
     assert names.fits("x" * 255)
     assert not names.fits("ok", "x" * 256)
+
+
+def test_no_parent_s_name_is_too_long() -> None:
+    """The longest cluster name and namespace that are accepted make names that the controller accepts."""
+    prefix = "c" * 100 + "--" + "n" * 63 + "-"
+    parents = [
+        names.Parent.of_namespace("s" * 63).name(prefix),
+        names.Parent.of_shard(True, 7).name(prefix),
+        names.insecure(names.Parent.of_passthrough(2**32 - 1).name(prefix)),
+    ]
+    assert names.fits(*(names.rule(parent, 0) for parent in parents))
