@@ -1,4 +1,4 @@
-"""Everything that the model builds, in every form, against the published Avi models: fields, types, enums, references."""
+"""Everything that the model builds, in every form, against the published Avi models: fields, types, enums, refs."""
 
 from __future__ import annotations
 
