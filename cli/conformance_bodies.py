@@ -10,9 +10,12 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from shared.addresses import avi_subnet
 from shared.avi.references import by_name
-from shared.errors import AviError
 from shared.settings.model import Settings
 
 Body = dict[str, Any]
@@ -152,13 +155,7 @@ def _route(third: int) -> Body:
 
 
 def _certificate(name: str) -> Body:
-    """A certificate of its own making with its key. Raises AviError where there is nothing to make one with."""
-    try:
-        from cryptography import x509  # noqa: PLC0415 - part of the extra `dev-server` only
-        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    except ImportError as error:
-        raise AviError("no certificate can be made without the package cryptography", where=name) from error
+    """A certificate of its own making with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{name}.invalid")])
     now = datetime.datetime.now(datetime.UTC)

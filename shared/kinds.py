@@ -12,7 +12,6 @@ from typing import Any
 from shared.projection import (
     Projection,
     fnv1a32,
-    pem_digest,
     project_block_affinity,
     project_endpoint_slice,
     project_ingress,
@@ -24,7 +23,7 @@ from shared.projection import (
 )
 from shared.settings.model import Settings
 
-__all__ = ["BLOCK_AFFINITY", "KINDS", "Kind", "Projection", "fnv1a32", "kinds_for", "pem_digest"]
+__all__ = ["BLOCK_AFFINITY", "KINDS", "Kind", "Projection", "fnv1a32", "kinds_for"]
 
 
 @dataclass(frozen=True, slots=True)

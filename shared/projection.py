@@ -15,11 +15,12 @@ would make work whenever they change.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from shared.certificates import look
 
 INGRESS_ANNOTATIONS = ("ako.vmware.com/enable-tls", "passthrough.ako.vmware.com/enabled")
 """The annotations of an Ingress that the model reads."""
@@ -42,6 +43,8 @@ DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 DEFAULT_BACKEND = "DefaultBackend"
 """The path type of `spec.defaultBackend`: the path "" of every host of its Ingress."""
 
+PAIRS = {"tls.crt": "tls.key", "alt.crt": "alt.key"}
+"""The fields of a TLS Secret with a certificate, and those with its key."""
 BUCKETS = 8
 """Ingresses are indexed by `fnv1a32(host) % BUCKETS`; a shard of any size is a union of buckets."""
 
@@ -79,11 +82,6 @@ def fnv1a32(text: str) -> int:
     for byte in text.encode():
         value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
     return value
-
-
-def pem_digest(pem: bytes) -> str:
-    """The digest by which certificates are compared: `sha256:<hex>` of the PEM text without surrounding blanks."""
-    return "sha256:" + hashlib.sha256(pem.strip()).hexdigest()
 
 
 def project_ingress(obj: dict[str, Any]) -> Projection:
@@ -171,25 +169,22 @@ def project_endpoint_slice(obj: dict[str, Any]) -> Projection:
 
 
 def project_secret(obj: dict[str, Any]) -> Projection:
-    """A Secret: digests of its certificates and the names of its non-empty keys, never a value.
+    """A Secret: what its two pairs of certificate and key are (`shared.certificates.look`), never a value.
 
-    A TLS Secret keeps its resourceVersion too, so that a new private key for the same certificate is noticed. Of any
-    other Secret nothing is kept but its name, and it concerns nobody.
+    `certs` has an entry for `tls.crt`, and one for `alt.crt` when that pair has any content. A TLS Secret keeps its
+    resourceVersion too, so that a new private key for the same certificate is noticed. Of any other Secret nothing is
+    kept but its name, and it concerns nobody.
     """
     ns, name, meta = _identity(obj)
     data = _map(obj.get("data"))
-    body: dict[str, Any] = {"ns": ns, "name": name, "certs": {}, "keys": []}
+    body: dict[str, Any] = {"ns": ns, "name": name, "certs": {}}
     if obj.get("type") != "kubernetes.io/tls" and "tls.crt" not in data:
         return Projection(f"{ns}/{name}", body)
-    bad: list[str] = []
-    for crt in ("tls.crt", "alt.crt"):
-        pem = _decoded(data, crt, bad)
-        if pem:
-            body["certs"][crt] = pem_digest(pem)
-    body["keys"] = [key for key in ("tls.key", "alt.key") if _decoded(data, key, bad)]
+    for crt, key in PAIRS.items():
+        pem, private = _decoded(data, crt), _decoded(data, key)
+        if pem or private or crt == "tls.crt":
+            body["certs"][crt] = look(pem, private)
     body["rv"] = _text(meta.get("resourceVersion"))
-    if bad:
-        body["bad"] = bad
     return Projection(f"{ns}/{name}", body, touches=(f"Secret/{ns}/{name}",))
 
 
@@ -412,10 +407,10 @@ def _endpoints(obj: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
     return endpoints
 
 
-def _decoded(data: dict[str, Any], key: str, bad: list[str]) -> bytes:
-    """The value under `key` without surrounding blanks, empty when it is absent or not base64."""
+def _decoded(data: dict[str, Any], key: str) -> bytes:
+    """The value under `key` without surrounding blanks; what is not base64, which no API server lets in, is garbage."""
+    text = "".join(str(data.get(key) or "").split())
     try:
-        return base64.b64decode("".join(str(data.get(key) or "").split()), validate=True).strip()
+        return base64.b64decode(text, validate=True).strip()
     except ValueError:
-        bad.append(f"data[{key}] is not base64")
-        return b""
+        return b"not base64"

@@ -35,8 +35,8 @@ from workers.model.owners import is_ours
 from workers.model.types import AviObject, SecretRef, object_id, split_object_id
 from workers.plan import ChangeVip, Create, Delete, Operation, Update
 
-# The two PEM texts of a certificate, read from Kubernetes when it is written and kept nowhere.
-ReadSecret = Callable[[SecretRef], tuple[str, str]]
+# The two PEM texts of the certificate with a digest, read from Kubernetes when it is written and kept nowhere.
+ReadSecret = Callable[[SecretRef, str], tuple[str, str]]
 Record = tuple[str, LedgerEntry | None]
 
 
@@ -85,13 +85,19 @@ class Executor:
                 if any(id_ in execution.errors for id_ in operation.depends):
                     execution.errors[operation.id] = AviError("left out: what it depends on failed", where=operation.id)
                     continue
+                try:
+                    # Before the intent: a Secret that can't be used leaves nothing uncertain and holds up no other.
+                    body = self._body(operation)
+                except AkoError as error:
+                    execution.errors[operation.id] = error
+                    continue
                 record, pending = pending, None
                 if self._step(claim, record, (operation.id, _intent(operation))):
                     # Another key took the name since the plan was made; the next plan reports it.
                     execution.replan = True
                     continue
                 self._may_write(claim)
-                pending = self._attempt(claim, operation, execution)
+                pending = self._attempt(claim, operation, body, execution)
         finally:
             if pending is not None:
                 self._step(claim, pending)
@@ -107,10 +113,12 @@ class Executor:
                 self.ledger.doubt(cause, [record[0]], owner=claim.key)
             raise
 
-    def _attempt(self, claim: Claim, operation: Operation, execution: Execution) -> Record | None:
+    def _attempt(
+        self, claim: Claim, operation: Operation, body: dict[str, Any], execution: Execution
+    ) -> Record | None:
         """Does one operation; returns what is to be recorded of it."""
         try:
-            record = operation.id, self._effect(claim, operation)
+            record = operation.id, self._effect(claim, operation, body)
         except AviError as error:
             execution.contact = execution.contact or error.status > 0
             return self._learn(operation, error, execution)
@@ -149,12 +157,11 @@ class Executor:
         if not claim.may_write(self.settings.pipeline.lease_ttl):
             raise ClaimLost("less than half of the lease is left", where=claim.key)
 
-    def _effect(self, claim: Claim, operation: Operation) -> LedgerEntry | None:
+    def _effect(self, claim: Claim, operation: Operation, body: dict[str, Any]) -> LedgerEntry | None:
         type_, tenant, _ = split_object_id(operation.id)
         if isinstance(operation, Delete):
             self._delete(claim, type_, tenant, operation.entry.uuid)
             return None
-        body = self._complete(operation.object)
         if isinstance(operation, Update):
             uuid = operation.entry.uuid
             actual = self.avi.get(type_, uuid, tenant=tenant)
@@ -176,11 +183,14 @@ class Executor:
         except AviNotFound:
             return
 
-    def _complete(self, wanted: AviObject) -> dict[str, Any]:
-        """The body as it goes on the wire: a certificate gets its two texts only here."""
+    def _body(self, operation: Operation) -> dict[str, Any]:
+        """The body as it goes on the wire, {} for a delete: a certificate gets its two texts only here."""
+        if isinstance(operation, Delete):
+            return {}
+        wanted = operation.object
         if wanted.secret is None:
             return wanted.body
-        certificate, key = self.read_secret(wanted.secret)
+        certificate, key = self.read_secret(wanted.secret, wanted.body["certificate"]["certificate"])
         return {**wanted.body, "certificate": {"certificate": certificate}, "key": key}
 
     def _learn(self, operation: Operation, error: AviError, execution: Execution) -> Record | None:

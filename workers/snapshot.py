@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from shared.projection import generated_host
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.layout import Layout
-from workers.model.types import Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
+from workers.model.types import DAY, Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
 
 Objects = Mapping[str, dict[str, Any]]
 
@@ -81,6 +82,7 @@ class Snapshots:
             services,
             slices,
             secrets,
+            int(time.time() // DAY),
             frozenset(standing),
         )
         return snapshot, facts or self._facts(facts_at)

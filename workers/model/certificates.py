@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared.projection import PAIRS
 from workers.model import names
 from workers.model.context import Context
 from workers.model.markers import marker
-from workers.model.rules import Served, usable_certificates
+from workers.model.pairs import usable_certificates
+from workers.model.rules import Served
 from workers.model.types import AviObject, SecretRef
 
 CERTIFICATE = "sslkeyandcertificate"
-
-_KEYS = {"tls.crt": "tls.key", "alt.crt": "alt.key"}
 
 
 def certificates_of(
@@ -31,12 +31,12 @@ def certificates_of(
             "name": name,
             "created_by": context.created_by,
             "tenant_ref": names.tenant_ref(tenant),
-            "certificate": {"certificate": secret["certs"][crt]},
+            "certificate": {"certificate": secret["certs"][crt]["digest"]},
             "type": "SSL_CERTIFICATE_TYPE_VIRTUALSERVICE",
             "markers": [context.cluster, marker("Host", host)],
         }
         objects.append(
-            AviObject(CERTIFICATE, tenant, name, body, secret=SecretRef(namespace, secret_name, crt, _KEYS[crt]))
+            AviObject(CERTIFICATE, tenant, name, body, secret=SecretRef(namespace, secret_name, crt, PAIRS[crt]))
         )
     return objects
 

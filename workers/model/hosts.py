@@ -13,6 +13,7 @@ without anything if it never had.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from shared.settings.model import Settings
 from workers.model import names
 from workers.model.certificates import certificates_listed, certificates_of
 from workers.model.context import Context, context_for
+from workers.model.pairs import certificate_warnings
 from workers.model.policies import host_redirect, path_policies
 from workers.model.pools import own_pool, own_pool_group, passed_pool, passed_pool_group, plain_pool
 from workers.model.rules import Path, Served, members, parent_of, read_rules, service_id
@@ -42,6 +44,7 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
     row: dict[str, Any] = {}
     pods = _Servers(snapshot, context, problems)
     for served in found:
+        problems += _warnings(served, snapshot)
         moving = [member for member in members(served, snapshot.host, snapshot.standing, context) if member.kept]
         if moving and served.has_service:
             waits.append(service_id(served, snapshot.host, context))
@@ -67,6 +70,16 @@ def _frozen(found: list[Served], snapshot: HostSnapshot, problems: list[Problem]
     row = {shard: {"fqdn": snapshot.host, "frozen": True} for shard in shards if shard}
     faces = {served.tenant: _face(served, snapshot, context) for served in found}
     return Desired(problems=tuple(problems), row=row or None, shards=tuple(row), faces=faces, frozen=True)
+
+
+def _warnings(served: Served, snapshot: HostSnapshot) -> Iterable[Problem]:
+    """What the Ingresses that are served with a certificate should know of it."""
+    if not served.certified:
+        return ()
+    own = {(path.namespace, path.ingress) for path in served.own}
+    naming = [ingress for ingress in snapshot.ingresses if (ingress["ns"], ingress["name"]) in own]
+    secret = snapshot.secrets[served.secret]
+    return certificate_warnings(snapshot.host, naming, served.secret, secret, snapshot.day)
 
 
 class _Servers:

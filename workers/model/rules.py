@@ -23,7 +23,7 @@ stay, both in what the host wants and in what its shard lists, until the child v
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from shared.projection import DEFAULT_BACKEND
 from workers.model import names
 from workers.model.accept import Projections, acceptance, host_of, in_domains, passes_through, tenant_of
 from workers.model.context import Context
+from workers.model.pairs import secret_fault
 from workers.model.types import ObjectId, Problem, object_id
 
 
@@ -201,14 +202,6 @@ def pool_id(served: Served, member: Member) -> ObjectId:
     return object_id("pool", served.tenant, member.pool)
 
 
-def usable_certificates(secret: Mapping[str, Any]) -> tuple[str, ...]:
-    """The certificates of a Secret that have their key too: of `tls.crt` and, only beside it, of `alt.crt`."""
-    certs, keys = secret["certs"], secret["keys"]
-    if "tls.crt" not in certs or "tls.key" not in keys:
-        return ()
-    return ("tls.crt", "alt.crt") if "alt.crt" in certs and "alt.key" in keys else ("tls.crt",)
-
-
 def _age(ingress: dict[str, Any]) -> tuple[str, str, str]:
     return ingress["created"], ingress["ns"], ingress["name"]
 
@@ -345,26 +338,15 @@ def _choose_secret(
 ) -> None:
     """Keeps the first usable Secret; says what is wrong with the one named here, or that another one is used."""
     id_ = f"{ingress['ns']}/{named[0]}"
-    fault = _secret_fault(named[0], secrets.get(id_))
-    if fault:
-        reason = "SecretMissing" if id_ not in secrets else "SecretIncomplete"
-        text = f"{fault}, so no certificate can be made of it for {host}. Create the Secret with tls.crt and tls.key."
-        problems.append(_problem(ingress["ns"], ingress["name"], reason, text))
+    fault = secret_fault(named[0], secrets.get(id_))
+    if fault is not None:
+        text = f"{fault.text}. Until then this Ingress has no certificate for {host}."
+        problems.append(_problem(ingress["ns"], ingress["name"], fault.reason, text))
     elif not served.secret:
         served.secret = id_
     elif served.secret != id_:
         text = f"{host} has the certificate of Secret {served.secret}, which an older Ingress names; {id_} is not used."
         problems.append(_problem(ingress["ns"], ingress["name"], "SecretNotUsed", text))
-
-
-def _secret_fault(name: str, secret: dict[str, Any] | None) -> str:
-    if not name:
-        return "The entry of spec.tls names no Secret"
-    if secret is None:
-        return f"The Secret {name} does not exist"
-    if not usable_certificates(secret):
-        return f"The Secret {name} has no content under tls.crt or under tls.key"
-    return ""
 
 
 def _member(path: Path, host: str, context: Context, *, kept: bool) -> Member:

@@ -17,6 +17,9 @@ from typing import Any
 ObjectId = str
 WorkKey = str
 
+DAY = 86_400
+"""The seconds of a day, the unit of `HostSnapshot.day`."""
+
 NOTHING_REQUIRED: Mapping[ObjectId, WorkKey] = {}
 
 
@@ -147,7 +150,8 @@ class Facts:
 class HostSnapshot:
     """Everything that one host depends on. Keys of the maps are `ns/name`, or the name for cluster-scoped kinds.
 
-    `standing` holds the ids of the objects that stand on the controller; those that this key owns are enough.
+    `standing` holds the ids of the objects that stand on the controller; those that this key owns are enough. `day` is
+    the present one, in days since the epoch: certificates expire without anything happening in the cluster.
     """
 
     host: str
@@ -157,6 +161,7 @@ class HostSnapshot:
     services: Mapping[str, dict[str, Any]]
     slices: Mapping[str, tuple[dict[str, Any], ...]]
     secrets: Mapping[str, dict[str, Any]]
+    day: int
     standing: Collection[ObjectId] = frozenset()
 
 
