@@ -11,7 +11,7 @@ from shared.settings import load
 from shared.settings.model import Settings
 from workers.execute import entry_of
 from workers.model.hosts import desired_host
-from workers.model.types import Desired, Facts, HostSnapshot
+from workers.model.types import DAY, Desired, Facts, HostSnapshot
 from workers.plan import Entry, View, plan
 
 FACTS = Facts(
@@ -50,6 +50,7 @@ def snapshot(number: int, projected: dict[str, Any]) -> HostSnapshot:
         {service: projected[f"Service {service}"]},
         {service: (projected[f"EndpointSlice {service}-x"],)},
         {f"{world.NAMESPACE}/tls": projected[f"Secret {world.NAMESPACE}/tls"]},
+        int(time.time() // DAY),
     )
 
 

@@ -33,7 +33,7 @@ FAULTS: Final = {
     "no-certificate": "{crt} has no content. Store the certificate there, in PEM form",
     "no-key": "{key} has no content. Store the private key of the certificate there, in PEM form",
     "large": f"{{crt}} or {{key}} has more than {MAX_BYTES} bytes. Store only the certificate, its chain and its key",
-    "certificate": "{crt} can't be read as certificates in PEM form. Store the host's certificate there, then its chain",
+    "certificate": "{crt} can't be read as certificates in PEM form. Store that of the host there, then its chain",
     "key": "{key} can't be read as a private key in PEM form. Store the private key of the certificate there",
     "encrypted": "{key} is encrypted. Store the private key without a passphrase (`openssl pkey` takes it away)",
     "other-key": "{key} does not belong to the first certificate of {crt}. Store the two that belong together",
@@ -41,7 +41,7 @@ FAULTS: Final = {
 """What can be wrong with a pair, in words; `{crt}` and `{key}` are the fields of the Secret."""
 
 
-class _Faulty(Exception):  # noqa: N818 - never leaves this module
+class _Faulty(Exception):
     """`args[0]` is a word of FAULTS."""
 
 
@@ -52,15 +52,16 @@ def look(chain: bytes, key: bytes) -> dict[str, Any]:
     are compared, `names` the host names of the first certificate in lower case (None: more than can be kept, or not
     readable), `from` and `until` the seconds since the epoch between which it is valid.
     """
+    if len(chain) > MAX_BYTES or len(key) > MAX_BYTES:
+        return {"fault": "large"}
     try:
-        if len(chain) > MAX_BYTES or len(key) > MAX_BYTES:
-            raise _Faulty("large")
         leaf, public = _certificate(chain)
-        if _public_key(key) != public:
-            raise _Faulty("other-key")
         begin, end = _span(leaf)
+        own = _public_key(key)
     except _Faulty as fault:
         return {"fault": fault.args[0]}
+    if own != public:
+        return {"fault": "other-key"}
     return {"fault": "", "digest": pem_digest(chain.decode()), "names": _names(leaf), "from": begin, "until": end}
 
 
@@ -93,13 +94,14 @@ def _public_key(key: bytes) -> object:
     try:
         key.decode()
         private = load_pem_private_key(key, password=None, unsafe_skip_rsa_key_validation=True)
-        if _whole(private):
-            return private.public_key()
+        public, whole = private.public_key(), _whole(private)
     except TypeError:  # "Password was not given but private key is encrypted"
         raise _Faulty("encrypted") from None
     except Exception:  # noqa: BLE001 - see the module's docstring
         raise _Faulty("key") from None
-    raise _Faulty("key")
+    if not whole:
+        raise _Faulty("key")
+    return public
 
 
 def _whole(private: PrivateKeyTypes) -> bool:

@@ -113,9 +113,7 @@ class Executor:
                 self.ledger.doubt(cause, [record[0]], owner=claim.key)
             raise
 
-    def _attempt(
-        self, claim: Claim, operation: Operation, body: dict[str, Any], execution: Execution
-    ) -> Record | None:
+    def _attempt(self, claim: Claim, operation: Operation, body: dict[str, Any], execution: Execution) -> Record | None:
         """Does one operation; returns what is to be recorded of it."""
         try:
             record = operation.id, self._effect(claim, operation, body)

@@ -6,7 +6,6 @@ What is read from it has its IPv6 addresses spelt in a random way, since a contr
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import random
 import re
@@ -23,6 +22,7 @@ from simulator.avi.app import AviSimulator
 from simulator.avi.errors import ApiError
 from simulator.avi.references import MARK_BYTES
 from simulator.avi.store import ADMIN
+from tests import pems
 from tests.workers.model.world import AVI_CLASS, FACTS, World, endpoint_slice, ingress, node, secret, service
 from tests.workers.model.world import settings as base_settings
 from workers import owned
@@ -63,8 +63,7 @@ def _settings(draw: random.Random) -> Settings:
 
 
 def _backends(draw: random.Random) -> Iterator[dict[str, Any]]:
-    pem = base64.b64encode(certificate()[0].encode()).decode()
-    yield secret(**{"tls.crt": pem, "tls.key": "a2V5"})
+    yield secret(**pems.data(*certificate()))
     for name in ("web", "api"):
         yield service(name, families=["IPv4", "IPv6"])
         yield endpoint_slice([f"10.244.1.{draw.randrange(250)}" for _ in range(draw.randrange(4))], owner=name)
@@ -163,7 +162,7 @@ class Planner:
                 return
             body = dict(operation.object.body)
             if operation.object.secret is not None:
-                body |= {"certificate": {"certificate": certificate()[0]}, "key": "secret"}
+                body |= {"certificate": {"certificate": certificate()[0]}, "key": certificate()[1]}
             if isinstance(operation, Create):
                 uuid = self.simulator.writer.create(type_, body, ADMIN).uuid
             else:

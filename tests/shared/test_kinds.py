@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import json
 from typing import Any
 
@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from shared.kinds import KINDS, fnv1a32, kinds_for, pem_digest
+from shared.certificates import look
+from shared.kinds import KINDS, fnv1a32, kinds_for
+from tests import pems
 from tests.workers.model.world import PROJECT, block, endpoint_slice, ingress, node, secret, service, settings
 
 
@@ -175,21 +177,25 @@ def test_an_endpoint_without_address_is_left_out_and_named() -> None:
     assert len(body["bad"]) == 3
 
 
-def test_a_secret_leaves_digests_and_key_names_only() -> None:
-    """Neither a private key nor a certificate's text is in the projection; surrounding blanks don't matter."""
-    projection = PROJECT["Secret"](secret(**{"tls.crt": "IGNlcnQK", "tls.key": "c2VjcmV0LWtleQ==", "alt.crt": ""}))
-    digest = "sha256:" + hashlib.sha256(b"cert").hexdigest()
-    assert digest == pem_digest(b"cert\n")
-    assert projection.body == {
-        "ns": "red",
-        "name": "foo-tls",
-        "certs": {"tls.crt": digest},
-        "keys": ["tls.key"],
-        "rv": "7",
-    }
+def test_a_secret_leaves_what_its_pairs_are_and_no_value() -> None:
+    """Neither a private key nor a certificate's text is in the projection; no alternate pair where there is none."""
+    crt, key = pems.pair()
+    projection = PROJECT["Secret"](secret(**pems.data(crt, key), **{"alt.crt": ""}))
+    found = look(crt.encode(), key.encode())
+    assert found["fault"] == ""
+    assert projection.body == {"ns": "red", "name": "foo-tls", "certs": {"tls.crt": found}, "rv": "7"}
     assert projection.touches == ("Secret/red/foo-tls",)
-    assert "secret-key" not in repr(projection)
-    assert "c2VjcmV0" not in repr(projection)
+    for line in (crt + key).splitlines():
+        assert line not in repr(projection)
+        assert base64.b64encode(line.encode()).decode() not in repr(projection)
+
+
+def test_each_pair_of_a_secret_is_judged_by_itself() -> None:
+    """A bad alternate pair leaves the first one good, and half a pair is a pair that lacks something."""
+    certs = PROJECT["Secret"](secret(**{**pems.two(), "alt.key": pems.data(*pems.pair())["tls.key"]})).body["certs"]
+    assert [certs[crt]["fault"] for crt in ("tls.crt", "alt.crt")] == ["", "other-key"]
+    certs = PROJECT["Secret"](secret(**{**pems.two(), "alt.key": "", "tls.crt": ""})).body["certs"]
+    assert [certs[crt]["fault"] for crt in ("tls.crt", "alt.crt")] == ["no-certificate", "no-key"]
 
 
 def test_a_new_key_for_the_same_certificate_is_a_change() -> None:
@@ -204,16 +210,19 @@ def test_other_secrets_concern_nobody() -> None:
     """Of a Secret that is no TLS Secret nothing but the name is kept, whatever happens to it."""
     obj = {**secret(password="eA=="), "type": "Opaque"}
     projection = PROJECT["Secret"](obj)
-    assert projection.body == {"ns": "red", "name": "foo-tls", "certs": {}, "keys": []}
+    assert projection.body == {"ns": "red", "name": "foo-tls", "certs": {}}
     assert projection.touches == ()
 
 
-def test_a_certificate_that_is_not_base64_is_named() -> None:
-    """Unreadable data counts as absent and is described."""
-    body = PROJECT["Secret"](secret(**{"tls.crt": "!!", "tls.key": "\u00e9"})).body
-    assert body["certs"] == {}
-    assert body["keys"] == []
-    assert len(body["bad"]) == 2
+@pytest.mark.parametrize(("field", "fault"), [("tls.crt", "certificate"), ("tls.key", "key")])
+@pytest.mark.parametrize("value", ["!!", "\u00e9", 7, ["a"], "x" * 9])
+def test_what_is_not_base64_is_no_certificate_and_no_key(field: str, fault: str, value: object) -> None:
+    """Data that no API server would take makes the pair unusable, and raises nothing."""
+    obj = secret(**pems.data(*pems.pair()))
+    obj["data"][field] = value
+    assert PROJECT["Secret"](obj).body["certs"]["tls.crt"] == {
+        "fault": field.removeprefix("tls.").replace("crt", "certificate")
+    }
 
 
 def test_a_node_keeps_internal_addresses_in_order_and_the_pod_networks() -> None:

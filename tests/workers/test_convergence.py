@@ -15,6 +15,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from shared.settings.model import Settings
+from tests import pems
 from tests.workers.model.test_model_layout import CHOICES
 from tests.workers.model.world import AVI_CLASS, PASSTHROUGH, World, endpoint_slice, ingress, secret, service, settings
 from tests.workers.pure_controller import PureController
@@ -96,7 +97,7 @@ INGRESSES = st.lists(
     ),
     max_size=4,
 )
-TWO = {"tls.crt": "Y2VydA==", "tls.key": "a2V5", "alt.crt": "YWx0", "alt.key": "a2V5"}
+TWO = pems.two()
 
 
 def world(chosen: Settings, manifests: list[Any]) -> World:

@@ -71,7 +71,7 @@ def _warnings(host: str, name: str, secret: Mapping[str, Any], day: int) -> Iter
         what = f"The certificate in {crt} of Secret {name}"
         yield from _time(what, pair, day)
         if not covers(pair["names"], host):
-            text = f"{what} is for {_listed(pair['names'])} and not for {host}, so that clients will refuse it."
+            text = f"{what} is for {_listed(pair['names'])} and not for {host}, so that clients refuse it."
             yield Fault("HostNotCovered", f"{text} It is served all the same; store one that names the host.")
 
 
@@ -79,12 +79,12 @@ def _time(what: str, pair: Mapping[str, Any], day: int) -> Iterator[Fault]:
     """A warning of the days on which a certificate is valid; the present day is known, the time of day is not."""
     begin, end = pair["from"], pair["until"]
     if end <= day * DAY:
-        text = f"{what} has expired at {_date(end)}, so that clients will refuse it. It is served all the same; renew it."
+        text = f"{what} expired at {_date(end)}, so that clients refuse it. It is served all the same; renew it."
         yield Fault("CertificateExpired", text)
     elif end - min(SOON, (end - begin) // 4) <= day * DAY:
         yield Fault("CertificateExpires", f"{what} expires at {_date(end)}. Renew it before.")
     elif begin >= (day + 1) * DAY:
-        text = f"{what} is not valid before {_date(begin)}, so that clients will refuse it. It is served all the same."
+        text = f"{what} is not valid before {_date(begin)}, so that clients refuse it. It is served all the same."
         yield Fault("CertificateNotYetValid", text)
 
 

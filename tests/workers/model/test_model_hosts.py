@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.settings.model import ServiceType
+from tests import pems
 from tests.workers.model.world import (
     AVI_CLASS,
     World,
@@ -21,6 +22,7 @@ from workers.model.accept import ingress_problems
 from workers.model.context import context_for
 from workers.model.types import AviObject, Desired
 
+GOOD = pems.data(*pems.pair())
 HOST = "foo.example.com"
 PARENT = "virtualservice/admin/c1--Shared-L7-4"
 SHARD = "shard:admin/c1--Shared-L7-4"
@@ -179,9 +181,9 @@ def test_a_host_must_be_in_the_clouds_domains(host: str, served: bool) -> None:
     ("manifests", "reason"),
     [
         ([], "SecretMissing"),
-        ([secret(**{"tls.crt": "", "tls.key": "a2V5"})], "SecretIncomplete"),
-        ([secret(**{"tls.crt": "Y2VydA=="})], "SecretIncomplete"),
-        ([secret(**{"tls.crt": "IAo=", "tls.key": "a2V5"})], "SecretIncomplete"),
+        ([secret(**{**GOOD, "tls.crt": ""})], "SecretIncomplete"),
+        ([secret(**{**GOOD, "tls.key": ""})], "SecretIncomplete"),
+        ([secret(**{**GOOD, "tls.crt": "IAo="})], "SecretIncomplete"),
         ([{**secret(password="eA=="), "type": "Opaque"}], "SecretIncomplete"),
     ],
 )
@@ -199,8 +201,7 @@ def test_a_tls_entry_without_secret_name_is_named() -> None:
 
 def test_a_second_pair_makes_a_second_certificate() -> None:
     """`alt.crt` with `alt.key` becomes `<name>-alt`, referred to after the first."""
-    data = {"tls.crt": "Y2VydA==", "tls.key": "a2V5", "alt.crt": "YWx0", "alt.key": "a2V5"}
-    desired = world(secret(**data), ingress(tls="foo-tls")).host(HOST)
+    desired = world(secret(**pems.two()), ingress(tls="foo-tls")).host(HOST)
     refs = desired.objects[-1].body["ssl_key_and_certificate_refs"]
     assert refs == [f"/api/sslkeyandcertificate/?name=c1--{HOST}{end}" for end in ("", "-alt")]
     second = desired.objects[1]
@@ -212,7 +213,7 @@ def test_of_two_secrets_the_oldest_usable_one_is_used() -> None:
     """The younger Ingress's paths are served with the older one's certificate, and it is told."""
     made = world(
         secret("one"),
-        secret("two", **{"tls.crt": "dHdv", "tls.key": "a2V5"}),
+        secret("two", **pems.data(*pems.pair(2))),
         ingress("a", tls="missing", paths=["/a"]),
         ingress("b", tls="two", paths=["/b"], created="2026-01-02T00:00:00Z"),
         ingress("c", tls="one", paths=["/c"], created="2026-01-03T00:00:00Z"),

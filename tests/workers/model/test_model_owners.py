@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import pems
 from tests.workers.model.world import (
     AVI_CLASS,
     FACTS,
@@ -27,8 +28,7 @@ from workers.model.types import HostVips, object_id, split_object_id
 
 
 def built() -> World:
-    data = {"tls.crt": "Y2VydA==", "tls.key": "a2V5", "alt.crt": "YWx0", "alt.key": "a2V5"}
-    made = World(settings()).apply(AVI_CLASS, service(), endpoint_slice(["10.0.0.1"]), secret(**data))
+    made = World(settings()).apply(AVI_CLASS, service(), endpoint_slice(["10.0.0.1"]), secret(**pems.two()))
     return made.apply(
         ingress("plain", host="foo.example.com", paths=["/", "/a/b", ""]),
         ingress("sec", host="sec.example.com", tls="foo-tls", paths=["/x/y", ""]),

@@ -15,6 +15,7 @@ from shared.kinds import KINDS
 from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
 from workers.model.accept import hosts_of
 from workers.model.context import context_for
+from tests import pems
 from workers.model.hosts import desired_host
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
@@ -91,6 +92,7 @@ class World:
     facts: Facts = FACTS
     objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     standing: set[str] = field(default_factory=set)
+    day: int = pems.DAY
 
     def apply(self, *manifests: dict[str, Any]) -> World:
         for manifest in manifests:
@@ -122,6 +124,7 @@ class World:
             self.of("Service"),
             slices,
             self.of("Secret"),
+            self.day,
             frozenset(self.standing),
         )
 
@@ -236,7 +239,7 @@ def secret(name: str = "foo-tls", *, namespace: str = "red", **data: str) -> dic
         "kind": "Secret",
         "type": "kubernetes.io/tls",
         "metadata": {"name": name, "namespace": namespace, "resourceVersion": "7"},
-        "data": data or {"tls.crt": "Y2VydA==", "tls.key": "a2V5"},
+        "data": data or pems.data(*pems.pair()),
     }
 
 
