@@ -28,7 +28,7 @@ def certificate(
     end: datetime.datetime = UNTIL,
 ) -> str:
     """A self-signed certificate with these alternative names (none at all without any), in PEM."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)] if common else [])
     number = x509.random_serial_number()
     made = x509.CertificateBuilder(subject, subject, key.public_key(), number, begin, end)
     if names:
