@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
+from simulator.avi.certificates import MASKED, SECRETS
 from simulator.avi.sessions import Sessions
-from simulator.avi.writes import MASKED, SECRETS
 from simulator.server import RESET, Answer, Headers, Request, Response
 
 KEPT_CALLS = 50_000

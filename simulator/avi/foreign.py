@@ -15,7 +15,18 @@ World = dict[str, dict[str, dict[str, Any]]]
 Item = tuple[str, dict[str, Any]]
 
 OWNERS = ("peer2", "xpeer", "by-hand")
-PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+PEM = """\
+-----BEGIN CERTIFICATE-----
+MIIBLDCB06ADAgECAgEBMAoGCCqGSM49BAMCMB8xHTAbBgNVBAMMFGludHJhbmV0
+LmV4YW1wbGUuY29tMCAXDTI1MDEwMTAwMDAwMFoYDzIxMjUwMTAxMDAwMDAwWjAf
+MR0wGwYDVQQDDBRpbnRyYW5ldC5leGFtcGxlLmNvbTBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABKRxG44vn4DtjiN2ZkCyIUdNzFZg6xukGx6k/ruyxLAuBNHamM7Z
+e+P9d1BHXjmupkbkW0SjXCTjXYew/8p/3fYwCgYIKoZIzj0EAwIDSAAwRQIhANR9
+ecje1EiG7NZkERrv/gZpEamINzuBh90tC0RJLfy1AiBQwlnX5bto2zGrqhlJ/+7f
+JLeWbTIP/qAnIanuq23k/A==
+-----END CERTIFICATE-----
+"""
+"""A certificate for intranet.example.com, valid until 2125; nobody has its key."""
 
 
 def foreign_objects(count: int) -> World:

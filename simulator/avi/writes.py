@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.avi.certificates import settle_certificate
 from simulator.avi.errors import ApiError
 from simulator.avi.patch import patched
 from simulator.avi.references import parse, stored
@@ -18,8 +19,6 @@ from simulator.avi.vips import Allocator
 
 STALE = "Concurrent update: the object was changed by someone else. Need to reload object data"
 ONE_TENANT = "Tenant * is for reads: a write is made in one tenant"
-MASKED = "<sensitive>"
-SECRETS = ("key", "key_passphrase")
 
 
 class Writer:
@@ -139,7 +138,7 @@ class Writer:
         if record.type == "vrfcontext":
             _route_ids_differ(new)
         elif record.type == "sslkeyandcertificate":
-            _check_certificate(new, record.body)
+            settle_certificate(new, record.body)
         elif record.type == "virtualservice":
             self._check_service(record, new)
         elif record.type == "vsvip":
@@ -190,13 +189,3 @@ def _route_ids_differ(vrf: dict[str, Any]) -> None:
         if route["route_id"] in seen:
             raise ApiError(400, f"static_routes: route_id {route['route_id']!r} is used twice")
         seen.add(route["route_id"])
-
-
-def _check_certificate(new: dict[str, Any], old: dict[str, Any]) -> None:
-    """A key goes in and never comes out again: it is not even kept. A PUT that leaves it out does not take it away."""
-    text = new["certificate"].get("certificate", "")
-    if "-----BEGIN CERTIFICATE-----" not in text:
-        raise ApiError(400, "certificate.certificate: this is not a certificate in PEM form")
-    for name in SECRETS:
-        if name in new or name in old:
-            new[name] = MASKED
