@@ -7,6 +7,7 @@ it, share a host name between Ingresses; nodes come and go; endpoints change all
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from bench import world
 from shared.errors import KubeNotFound, KubeUnreachable
 from shared.kinds import Projection, kinds_for
 from shared.settings.model import Settings
+from tests import pems
 from tests.simulation.scheduler import Scheduler
 
 STABLE, HOSTS = 3, 9
@@ -130,7 +132,7 @@ def base() -> list[dict[str, Any]]:
 
 
 def own_secret() -> dict[str, Any]:
-    """The Secret that comes and goes."""
+    """The Secret that comes and goes, when it is good."""
     secret = copy.deepcopy(world.base()[-1])
     secret["metadata"]["name"] = "own"
     return secret
@@ -141,6 +143,7 @@ class Life:
 
     def __init__(self, cluster: Cluster, draw: random.Random) -> None:
         self._cluster, self._draw = cluster, draw
+        self._states = itertools.cycle(("good", "spoilt", "good", "", "spoilt", ""))
         self._doings: tuple[Callable[[int], None], ...] = (
             self._come, self._come, self._come, self._go, self._go, self._flicker, self._endpoints, self._endpoints,
             self._move, self._share, self._secure, self._secret, self._node, self._class, self._serviceless,
@@ -202,11 +205,15 @@ class Life:
         self._cluster.apply(ingress)
 
     def _secret(self, number: int) -> None:
-        """The Secret that some hosts name comes or goes."""
-        if ("Secret", f"{world.NAMESPACE}/own") in self._cluster.objects:
+        """The Secret that some hosts name comes, gets a key that is not its own, comes right again, or goes."""
+        state = next(self._states)
+        if not state:
             self._cluster.delete("Secret", f"{world.NAMESPACE}/own")
             return
-        self._cluster.apply(own_secret())
+        secret = own_secret()
+        if state == "spoilt":
+            secret["data"]["tls.key"] = pems.data(*pems.pair())["tls.key"]
+        self._cluster.apply(secret)
 
     def _node(self, number: int) -> None:
         name = f"extra{number % 3}"

@@ -5,7 +5,7 @@ given up, as late as `READ_TIMEOUT` after the call; 500; 503; and somebody who c
 calls, so that PUTs meet 412.
 
 `Watch` is what must hold after every single call, whatever the faults: foreign objects stay as they were, no reference
-dangles, and the hosts that nobody touches lose nothing.
+dangles, and the hosts that nobody touches lose nothing. No certificate or key is refused.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ class Controller:
         answer = self.simulator._act(request, [part for part in parts.path.split("/") if part], body)
         if call.method != "GET":
             self.scheduler.say(f"{who}: {call} -> {answer.status}")
+            if call.type == "sslkeyandcertificate":
+                assert answer.status != 400, f"{call} is refused: {answer.body!r}"
             if answer.status < 300:
                 self.writes.append(f"{call.method} {call.type} {call.name}")
                 if call.method == "DELETE" and record is not None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
+from shared import certificates
 from shared.state import Claim, Ledger, Work, connection
 from workers import handlers, reconcile
 from workers import plan as planning
@@ -142,6 +144,11 @@ def the_faces() -> None:
     handlers.Handlers._tell_statuses = lambda self, *args: None  # type: ignore[method-assign]
 
 
+def the_look_at_a_key() -> None:
+    """Every key belongs to every certificate."""
+    certificates._public_key = lambda key: mock.ANY  # type: ignore[assignment]
+
+
 # By name: how it is taken out, and the seed to look at first, since it is known to notice.
 MUTANTS: dict[str, tuple[Callable[[], None], int]] = {
     each.__name__.replace("_", "-"): (each, seed)
@@ -153,15 +160,16 @@ MUTANTS: dict[str, tuple[Callable[[], None], int]] = {
         (failures, 1),
         (the_run_after_a_mark, 1),
         (the_tick, 1),
-        (the_check_of_the_claim, 7),
+        (the_check_of_the_claim, 19),
         (the_row, 1),
-        (the_intent, 3),
+        (the_intent, 9),
         (what_a_census_does_not_see, 1),
         (what_a_census_finds, 7),
         (the_marks_of_a_census, 53),
         (the_incarnation, 5),
-        (the_wait_for_the_mirror, 2),
+        (the_wait_for_the_mirror, 12),
         (the_wake_of_who_waits, 1),
         (the_faces, 1),
+        (the_look_at_a_key, 5),
     )
 }
