@@ -23,6 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPriv
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+PAIRS: Final = {"tls.crt": "tls.key", "alt.crt": "alt.key"}
+"""The fields of a TLS Secret with a certificate, and those with its key."""
+
 MAX_BYTES: Final = 131_072
 """The longest certificate chain or key that is looked at; a chain of five certificates has about 10,000 bytes."""
 

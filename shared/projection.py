@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from shared.certificates import look
+from shared.certificates import PAIRS, look
 
 INGRESS_ANNOTATIONS = ("ako.vmware.com/enable-tls", "passthrough.ako.vmware.com/enabled")
 """The annotations of an Ingress that the model reads."""
@@ -43,8 +43,6 @@ DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 DEFAULT_BACKEND = "DefaultBackend"
 """The path type of `spec.defaultBackend`: the path "" of every host of its Ingress."""
 
-PAIRS = {"tls.crt": "tls.key", "alt.crt": "alt.key"}
-"""The fields of a TLS Secret with a certificate, and those with its key."""
 BUCKETS = 8
 """Ingresses are indexed by `fnv1a32(host) % BUCKETS`; a shard of any size is a union of buckets."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.projection import PAIRS
+from shared.certificates import PAIRS
 from workers.model import names
 from workers.model.context import Context
 from workers.model.markers import marker

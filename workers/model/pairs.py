@@ -12,8 +12,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from shared.certificates import explain
-from shared.projection import PAIRS
+from shared.certificates import PAIRS, explain
 from workers.model.types import DAY, Problem
 
 SOON = 14 * DAY

@@ -13,9 +13,9 @@ import yaml
 
 from shared.kinds import KINDS
 from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
+from tests import pems
 from workers.model.accept import hosts_of
 from workers.model.context import context_for
-from tests import pems
 from workers.model.hosts import desired_host
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
