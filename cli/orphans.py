@@ -22,6 +22,7 @@ from cli.table import columns
 from shared.avi.client import AviClient
 from shared.kinds import kinds_for
 from shared.kube import KubeClient
+from shared.projection import DEFAULT_CERTIFICATE, passes_through, tls_by_default
 from shared.settings import load, load_credentials
 from shared.settings.model import Settings
 from shared.settings.reach import API_SERVER_GATE, CONTROLLER_GATE
@@ -29,7 +30,7 @@ from shared.state import keys
 from workers.contact import ANY
 from workers.facts import name_of, read_facts
 from workers.model import names
-from workers.model.accept import hosts_of, passes_through
+from workers.model.accept import hosts_of
 from workers.model.context import context_for
 from workers.model.owners import MADE_TYPES, is_ours, owner_of
 from workers.model.routes import routes_active
@@ -101,6 +102,8 @@ def _yielded(kube: KubeClient, settings: Settings, facts: Facts) -> set[str]:
             body = kind.project(ingress).body
             hosts = hosts_of(body, context)
             found |= {keys.host_key(host) for host in hosts}
+            if tls_by_default(body):
+                found.add(DEFAULT_CERTIFICATE)
             if passes_through(body):
                 found |= {context.layout.passthrough_parent(host) for host in hosts}
             else:

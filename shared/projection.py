@@ -22,8 +22,13 @@ from typing import Any
 
 from shared.certificates import PAIRS, look
 
-INGRESS_ANNOTATIONS = ("ako.vmware.com/enable-tls", "passthrough.ako.vmware.com/enabled")
+DEFAULT_TLS_ANNOTATION = "ako.vmware.com/enable-tls"
+PASSTHROUGH_ANNOTATION = "passthrough.ako.vmware.com/enabled"
+INGRESS_ANNOTATIONS = (DEFAULT_TLS_ANNOTATION, PASSTHROUGH_ANNOTATION)
 """The annotations of an Ingress that the model reads."""
+
+DEFAULT_SECRET = "router-certs-default"  # noqa: S105 - a name
+"""The Secret in AKO's namespace that serves the hosts of Ingresses which ask for TLS without naming a Secret."""
 
 STATUS_ANNOTATIONS = (
     "ako.vmware.com/controller-cluster-uuid",
@@ -42,6 +47,9 @@ NAMESPACE_ANNOTATIONS = ("ako.vmware.com/tenant-name", "aviinfrasetting.ako.vmwa
 DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 DEFAULT_BACKEND = "DefaultBackend"
 """The path type of `spec.defaultBackend`: the path "" of every host of its Ingress."""
+
+DEFAULT_CERTIFICATE = "certificate:default"
+"""The work key of the certificates made from the default Secret, one for each tenant whose Ingresses ask for it."""
 
 BUCKETS = 8
 """Ingresses are indexed by `fnv1a32(host) % BUCKETS`; a shard of any size is a union of buckets."""
@@ -63,6 +71,20 @@ class Projection:
     index: tuple[tuple[str, str], ...] = ()
     marks: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
+
+
+def passes_through(ingress: dict[str, Any]) -> bool:
+    """Whether the TLS of all hosts of an Ingress is passed through to its servers; its `spec.tls` says nothing then."""
+    return _is_true(ingress, PASSTHROUGH_ANNOTATION)
+
+
+def tls_by_default(ingress: dict[str, Any]) -> bool:
+    """Whether all hosts of an Ingress have TLS with the default Secret; its `spec.tls` says nothing then."""
+    return _is_true(ingress, DEFAULT_TLS_ANNOTATION) and not passes_through(ingress)
+
+
+def _is_true(ingress: dict[str, Any], annotation: str) -> bool:
+    return str(ingress["annotations"].get(annotation, "")).lower() == "true"
 
 
 def generated_host(namespace: str, ingress: str) -> str:
@@ -102,7 +124,9 @@ def project_ingress(obj: dict[str, Any]) -> Projection:
     if bad:
         body["bad"] = bad
     hosts = dict.fromkeys(rule["host"] or generated_host(ns, name) for rule in body["rules"])
-    marks = tuple(f"host:{host}" for host in hosts)
+    marks = [f"host:{host}" for host in hosts]
+    if tls_by_default(body):
+        marks.append(DEFAULT_CERTIFICATE)
     return Projection(
         id=f"{ns}/{name}",
         body=body,
@@ -183,7 +207,8 @@ def project_secret(obj: dict[str, Any]) -> Projection:
         if pem or private or crt == "tls.crt":
             body["certs"][crt] = look(pem, private)
     body["rv"] = _text(meta.get("resourceVersion"))
-    return Projection(f"{ns}/{name}", body, touches=(f"Secret/{ns}/{name}",))
+    default = ("DefaultSecret",) if name == DEFAULT_SECRET else ()
+    return Projection(f"{ns}/{name}", body, touches=(f"Secret/{ns}/{name}", *default))
 
 
 def project_node(obj: dict[str, Any]) -> Projection:
@@ -369,6 +394,11 @@ def _ingress_index(body: dict[str, Any], hosts: dict[str, None]) -> tuple[tuple[
         bucket = "Hostless" if host.endswith(".") else f"Bucket/{fnv1a32(host) % BUCKETS}"
         for ref in (f"Host/{host}", bucket, f"Namespace/{ns}", f"IngressClass/{body['class'] or ''}"):
             index[(ref, member)] = None
+    if tls_by_default(body):
+        for ref in ("DefaultSecret", f"Namespace/{ns}", f"IngressClass/{body['class'] or ''}"):
+            index[(ref, f"{DEFAULT_CERTIFICATE} {own}")] = None
+        for host in hosts:
+            index[("DefaultSecret", f"host:{host} {own}")] = None
     for rule in body["rules"]:
         host = rule["host"] or generated_host(ns, body["name"])
         for path in rule["paths"]:

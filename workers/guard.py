@@ -36,6 +36,7 @@ from shared.state.work import MILLION
 from workers import owned
 from workers.contact import ANY
 from workers.fields import Context
+from workers.model.certificates import desired_default_certificates
 from workers.model.hosts import desired_host
 from workers.model.layout import layout_of
 from workers.model.routes import desired_routes
@@ -179,6 +180,8 @@ class Guard:
             layout = layout_of(self.settings)
             snapshot, _ = self.snapshots.shard(tenant, parent, layout, self.ledger.standing_of, facts)
             return desired_shard(snapshot, self.settings, facts)
+        if kind == "certificate":
+            return desired_default_certificates(self.snapshots.default_certificate(facts)[0], self.settings, facts)
         return None
 
     def _inside(

@@ -1,4 +1,7 @@
-"""What a run of a key does: `host`, `shard`, `routes`, `segroup`, `change` (status and census have their own files)."""
+"""What a run of a key does: `host`, `shard`, `certificate`, `routes`, `segroup`, `change`.
+
+The handlers of `status` and `resync` have files of their own.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from shared.state.connection import bounded
 from workers.contact import ANY
 from workers.execute import Executor, entry_of
 from workers.facts import name_of
+from workers.model.certificates import desired_default_certificates
 from workers.model.hosts import desired_host
 from workers.model.layout import layout_of
 from workers.model.routes import desired_routes
@@ -56,6 +60,7 @@ class Handlers:
         return {
             "host": self.host,
             "shard": self.shard,
+            "certificate": self.certificate,
             "routes": self.routes,
             "segroup": self.segroup,
             "change": self.change,
@@ -85,6 +90,15 @@ class Handlers:
         lacking, view = self._addresses(claim, desired, view)
         self._tell_statuses(claim, tenant, parent, view)
         return _until_addressed(result, claim, lacking)
+
+    def certificate(self, claim: Claim) -> Result:
+        """The certificates that all Ingresses share which ask for TLS without a Secret of their own."""
+
+        def compute() -> Desired:
+            snapshot, facts = self.snapshots.default_certificate()
+            return desired_default_certificates(snapshot, self.settings, facts)
+
+        return self.objects.run(claim, compute)[0]
 
     def routes(self, claim: Claim) -> Result:
         """Our static routes in a VRF."""

@@ -116,7 +116,7 @@ class Census:
 
     def _all_keys(self, vrf: str) -> set[str]:
         """Every key that the mirror yields or the ledger knows."""
-        found = self.snapshots.hosts() | set(self.ledger.owners().values())
+        found = self.snapshots.asked_for() | set(self.ledger.owners().values())
         if not self.settings.disable_static_routes:
             found.add(keys.routes_key(self.settings.controller.tenant, vrf))
             found.add(keys.segroup_key(self.settings.controller.se_group))

@@ -16,11 +16,11 @@ from typing import Any
 import orjson
 
 from shared.errors import StateError
-from shared.projection import generated_host
+from shared.projection import DEFAULT_CERTIFICATE, DEFAULT_SECRET, generated_host, tls_by_default
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.layout import Layout
-from workers.model.types import DAY, Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
+from workers.model.types import DAY, CertificateSnapshot, Facts, HostSnapshot, RoutesSnapshot, ShardSnapshot
 
 Objects = Mapping[str, dict[str, Any]]
 
@@ -63,9 +63,11 @@ def read_facts(state: State) -> Facts:
 class Snapshots:
     """Reads snapshots; one per process, used by all its threads."""
 
-    def __init__(self, state: State, mirror: Mirror) -> None:
+    def __init__(self, state: State, mirror: Mirror, home: str) -> None:
+        """`home` is AKO's own namespace, where the default Secret is."""
         self.state = state
         self.mirror = mirror
+        self.default_secret = f"{home}/{DEFAULT_SECRET}"
         self._cache: dict[str, tuple[str, Any]] = {}
         self._lock = threading.Lock()
 
@@ -120,9 +122,22 @@ class Snapshots:
             self._cached("Namespace", versions[0] or "0"),
             self._cached("IngressClass", versions[1] or "0"),
             secrets,
-            standing([keys.shard_key(tenant, parent), *sorted(hosts)]),
+            standing([keys.shard_key(tenant, parent), DEFAULT_CERTIFICATE, *sorted(hosts)]),
         )
         return snapshot, facts or self._facts(facts_at or "")
+
+    def default_certificate(self, facts: Facts | None = None) -> tuple[CertificateSnapshot, Facts]:
+        """What the certificates of the default Secret depend on; `facts` as above."""
+        ids = {member.partition(" ")[2].partition("/")[2] for member in self.mirror.dependents("DefaultSecret")}
+        versions = self.mirror.version(["Namespace", "IngressClass"])
+        snapshot = CertificateSnapshot(
+            tuple(self.mirror.get("Ingress", sorted(ids)).values()),
+            self._cached("Namespace", versions[0] or "0"),
+            self._cached("IngressClass", versions[1] or "0"),
+            self.mirror.get("Secret", [self.default_secret]).get(self.default_secret),
+            frozenset(self.state.script("standing", DEFAULT_CERTIFICATE)),
+        )
+        return snapshot, facts or self.facts()
 
     def routes(self, facts: Facts | None = None) -> tuple[RoutesSnapshot, Facts]:
         """The nodes and, for calico, their address blocks. `facts` take the place of those of the last census."""
@@ -149,12 +164,17 @@ class Snapshots:
         (facts_at,) = self.state.fields("meta", ["facts_digest"])
         return self._facts(facts_at or "")
 
-    def hosts(self) -> set[str]:
-        """The key of every host that any Ingress names; marking completes those of rules without host."""
+    def asked_for(self) -> set[str]:
+        """The key of every host that any Ingress names (marking completes those of rules without host), and more.
+
+        Namely that of the default certificate, if any Ingress asks for it.
+        """
         found: set[str] = set()
         for ingress in self.mirror.all("Ingress").values():
             generated = generated_host(ingress["ns"], ingress["name"])
             found.update(keys.host_key(rule["host"] or generated) for rule in ingress["rules"])
+            if tls_by_default(ingress):
+                found.add(DEFAULT_CERTIFICATE)
         return found
 
     def _backends(
@@ -168,6 +188,8 @@ class Snapshots:
                 if host and host.startswith(rule["host"] or generated_host(namespace, ingress["name"])):
                     services.update(f"{namespace}/{path['service']}" for path in rule["paths"])
             secrets.update(f"{namespace}/{tls['secret']}" for tls in ingress["tls"])
+            if tls_by_default(ingress):
+                secrets.add(self.default_secret)
         if not services and not secrets:
             return {}, {}, {}
         asked = orjson.dumps({"services": sorted(services), "secrets": sorted(secrets)})

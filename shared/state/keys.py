@@ -1,7 +1,8 @@
 """Work keys: what a unit of work is called (see docs/design.md, section 4).
 
 A key names what it owns, never what to do: `host:shop.example.com`, `shard:admin/c1--Shared-L7-3`,
-`routes:admin/global`, `segroup:Default-Group`, `status:Ingress/red/web`, `change:Node/node-1`, `resync`.
+`certificate:default`, `routes:admin/global`, `segroup:Default-Group`, `status:Ingress/red/web`, `change:Node/node-1`,
+`resync`.
 """
 
 from __future__ import annotations

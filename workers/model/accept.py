@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from shared.projection import DEFAULT_BACKEND, generated_host
+from shared.projection import DEFAULT_BACKEND, generated_host, passes_through
 from shared.settings.model import Settings
 from workers.model.context import Context
 from workers.model.types import Problem
@@ -20,7 +20,6 @@ AVI_CONTROLLER = "ako.vmware.com/avi-lb"
 """`spec.controller` of the IngressClasses that are ours."""
 
 TENANT_ANNOTATION = "ako.vmware.com/tenant-name"
-PASSTHROUGH_ANNOTATION = "passthrough.ako.vmware.com/enabled"
 INFRA_ANNOTATION = "aviinfrasetting.ako.vmware.com/name"
 
 Projections = Mapping[str, dict[str, Any]]
@@ -49,11 +48,6 @@ def _namespace_served(name: str, namespaces: Projections, settings: Settings) ->
     key, value = settings.namespace_label
     labels = namespaces.get(name, {}).get("labels", {})
     return name not in settings.blocked_namespaces and (not key or labels.get(key) == value)
-
-
-def passes_through(ingress: dict[str, Any]) -> bool:
-    """Whether the TLS of all hosts of an Ingress is passed through to its servers; its `spec.tls` says nothing then."""
-    return str(ingress["annotations"].get(PASSTHROUGH_ANNOTATION, "")).lower() == "true"
 
 
 def tenant_of(namespace: str, namespaces: Projections, context: Context) -> str:
@@ -133,8 +127,6 @@ def _class_of(ingress: dict[str, Any], classes: Projections) -> dict[str, Any] |
 
 
 def _unserved(ingress: dict[str, Any], namespaces: Projections, ingress_class: dict[str, Any]) -> str:
-    if not passes_through(ingress) and ingress["annotations"].get("ako.vmware.com/enable-tls", "").lower() == "true":
-        return "The annotation ako.vmware.com/enable-tls"
     parameters = ingress_class["parameters"]
     if parameters and parameters["kind"] == "AviInfraSetting":
         return f"The AviInfraSetting {parameters['name']} of IngressClass {ingress_class['name']}"

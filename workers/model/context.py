@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.addresses import Family, avi_subnet
+from shared.projection import DEFAULT_SECRET
 from shared.settings.model import ServiceType, Settings
 from workers.model import names
 from workers.model.layout import Layout, layout_of
@@ -25,7 +26,8 @@ PLACEMENT_CLOUDS = frozenset({"CLOUD_VCENTER"})
 class Context:
     """See the module's docstring. `unserved` says which setting this release can't serve, "" when it can.
 
-    `domains` are the cloud's DNS domains, sorted, without leading dots.
+    `domains` are the cloud's DNS domains, sorted, without leading dots. `default_secret` is the `ns/name` of the Secret
+    for Ingresses that ask for TLS without naming one.
     """
 
     settings: Settings
@@ -40,6 +42,7 @@ class Context:
     placement: list[dict[str, Any]]
     families: Collection[Family]
     domains: tuple[str, ...]
+    default_secret: str
     unserved: str
 
 
@@ -74,6 +77,7 @@ def _context(settings: Settings, facts: Facts) -> Context:
         placement=_placement(settings, facts),
         families=tuple(families),
         domains=facts.domains,
+        default_secret=f"{settings.pod_namespace}/{DEFAULT_SECRET}",
         unserved=_unserved(settings),
     )
 

@@ -106,22 +106,20 @@ def _own(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Contex
     if not served.has_service:
         return []
     host, tenant, paths = snapshot.host, served.tenant, served.paths
-    certificates: list[AviObject] = []
+    certificates = certificates_listed(served, host, snapshot.secrets, context)
     policies = path_policies(paths, host, tenant, context)
-    if served.certified:
-        certificates = certificates_of(host, tenant, served.secret, snapshot.secrets[served.secret], context)
-        if context.layout.whole:
-            policies.insert(0, host_redirect(host, paths[0].namespace, tenant, context))
+    if certificates and context.layout.whole:
+        policies.insert(0, host_redirect(host, paths[0].namespace, tenant, context))
     below = [
-        *certificates,
+        *certificates_of(host, served, snapshot.secrets, context),
         *(own_pool(path, host, tenant, pods.of(path), context) for path in paths),
         *(own_pool_group(path, host, tenant, context) for path in paths if not context.layout.direct),
         *policies,
     ]
     if context.layout.dedicated:
-        service = dedicated(host, tenant, paths, certificates, policies, context)
+        service = dedicated(host, served, certificates, policies, context)
         return [*below, vsvip_of(service.name, {host}, tenant, context), service]
-    return [*below, child(host, tenant, parent_of(served, host, context), paths, certificates, policies, context)]
+    return [*below, child(host, served, parent_of(served, host, context), certificates, policies, context)]
 
 
 def _plain(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Context) -> list[AviObject]:

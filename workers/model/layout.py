@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.projection import BUCKETS
+from shared.projection import BUCKETS, DEFAULT_SECRET
 from shared.settings.model import Settings, ShardSize
 from workers.model import names
 from workers.model.names import Parent
@@ -110,13 +110,13 @@ class Layout:
             return self._name(host)
         return self._name(host + _DEDICATED) + ("-EVH" if self.evh else "")
 
-    def certificate(self, host: str) -> str:
-        """The certificate made from `tls.crt` of the host's Secret."""
-        return self._name(host)
+    def default_certificates(self) -> dict[str, str]:
+        """The certificates that all hosts without a Secret of their own share, by the field of the default Secret."""
+        return {"tls.crt": self._name(DEFAULT_SECRET), "alt.crt": self._name(f"{DEFAULT_SECRET}-alt")}
 
-    def alternate_certificate(self, host: str) -> str:
-        """The certificate made from `alt.crt`."""
-        return self._name(f"{host}-alt")
+    def certificates(self, host: str) -> dict[str, str]:
+        """The certificates of a host's own Secret, by the field of it that each is made from."""
+        return {"tls.crt": self._name(host), "alt.crt": self._name(f"{host}-alt")}
 
     def policy_set(self, namespace: str, host: str) -> str:
         """The HTTP policy set that switches the paths that a namespace has for the host."""

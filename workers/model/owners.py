@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
+from shared.projection import DEFAULT_CERTIFICATE
 from shared.settings.model import Settings
 from workers.model import names
 from workers.model.certificates import CERTIFICATE
@@ -46,11 +47,18 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
         found = names.Parent.parse(parent, settings.prefix)
         if type_ not in (POOL, CERTIFICATE) and found is not None and (found.passthrough or parent == name):
             return names.shard_key(_tenant(obj, settings), parent)
+        if type_ == CERTIFICATE and name in _default_names(settings):
+            return DEFAULT_CERTIFICATE
         return _owner_of_dedicated(name, obj, settings) if type_ == VSVIP else None
     hosts = markers.get("Host", [])
     if len(hosts) != 1 or "InfrasettingName" in markers:
         return None
     return names.host_key(hosts[0]) if name in _host_names(type_, hosts[0], markers, settings) else None
+
+
+def _default_names(settings: Settings) -> set[str]:
+    """The names of the certificates made from the default Secret, in any layout."""
+    return {name for layout in every_naming(settings.prefix) for name in layout.default_certificates().values()}
 
 
 def _owner_of_dedicated(name: str, obj: dict[str, Any], settings: Settings) -> WorkKey | None:
@@ -70,7 +78,7 @@ def _host_names(type_: str, host: str, markers: dict[str, list[str]], settings: 
         if type_ == VIRTUAL_SERVICE:
             found.add(layout.virtual_service(host))
         elif type_ == CERTIFICATE:
-            found |= {layout.certificate(host), layout.alternate_certificate(host)}
+            found.update(layout.certificates(host).values())
         elif type_ == POLICY_SET:
             found |= {layout.policy_set(namespace, host), layout.virtual_service(host)}
         elif type_ == POOL_GROUP:

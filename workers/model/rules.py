@@ -27,9 +27,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from shared.projection import DEFAULT_BACKEND
+from shared.projection import DEFAULT_BACKEND, passes_through, tls_by_default
 from workers.model import names
-from workers.model.accept import Projections, acceptance, host_of, in_domains, passes_through, tenant_of
+from workers.model.accept import Projections, acceptance, host_of, in_domains, tenant_of
 from workers.model.context import Context
 from workers.model.pairs import secret_fault
 from workers.model.types import ObjectId, Problem, object_id
@@ -76,6 +76,8 @@ class Member(NamedTuple):
 class Served:
     """What one tenant serves the host with. `secret` is the Secret (`ns/name`) of the certificate, "" without one.
 
+    `by_default`: it is the default Secret, whose certificates are another key's.
+
     `plain` paths have their pools in the parent's pool group, `own` ones are switched by the host's virtual service,
     `passed` ones (one for each Service) belong to a host whose TLS is passed through (`passthrough`).
     `frozen` paths belong to Ingresses that this release can't serve: nothing is made for them, nothing taken away.
@@ -88,6 +90,7 @@ class Served:
     frozen: list[Path] = field(default_factory=list)
     passthrough: bool = False
     secret: str = ""
+    by_default: bool = False
     seen: set[str] = field(default_factory=set)
 
     @property
@@ -250,11 +253,13 @@ def _take_in(
     if served.passthrough:
         _pass(served, [path for path in paths if not path.default] or paths, host, context, problems)
         return
-    named = [entry["secret"] for entry in ingress["tls"] if host in entry["hosts"]]
-    if named:
-        _choose_secret(served, ingress, host, named, secrets, problems)
+    by_default = tls_by_default(ingress)
+    named = [f"{ingress['ns']}/{entry['secret']}" for entry in ingress["tls"] if host in entry["hosts"]]
+    if by_default or named:
+        id_ = context.default_secret if by_default else named[0]
+        _choose_secret(served, ingress, host, id_, secrets, problems, by_default=by_default)
     for path in paths:
-        _add(served, path._replace(tls=bool(named)), host, context, problems)
+        _add(served, path._replace(tls=by_default or bool(named)), host, context, problems)
 
 
 def _add(served: Served, path: Path, host: str, context: Context, problems: list[Problem]) -> None:
@@ -267,7 +272,7 @@ def _add(served: Served, path: Path, host: str, context: Context, problems: list
         others = [
             names.rule(layout.policy_set(path.namespace, host), 9999),
             names.rule(layout.virtual_service(host), 0),
-            layout.alternate_certificate(host),
+            *layout.certificates(host).values(),
         ]
         match = f"own {path.exact} {path.elements} {path.stem}"
     else:
@@ -332,20 +337,22 @@ def _choose_secret(
     served: Served,
     ingress: dict[str, Any],
     host: str,
-    named: list[str],
+    id_: str,
     secrets: Projections,
     problems: list[Problem],
+    *,
+    by_default: bool,
 ) -> None:
-    """Keeps the first usable Secret; says what is wrong with the one named here, or that another one is used."""
-    id_ = f"{ingress['ns']}/{named[0]}"
-    fault = secret_fault(named[0], secrets.get(id_))
+    """Keeps the first usable Secret; says what is wrong with the one asked for here, or that another one is used."""
+    name = id_ if by_default else id_.partition("/")[2]
+    fault = secret_fault(name, secrets.get(id_))
     if fault is not None:
         text = f"{fault.text}. Until then this Ingress has no certificate for {host}."
         problems.append(_problem(ingress["ns"], ingress["name"], fault.reason, text))
     elif not served.secret:
-        served.secret = id_
-    elif served.secret != id_:
-        text = f"{host} has the certificate of Secret {served.secret}, which an older Ingress names; {id_} is not used."
+        served.secret, served.by_default = id_, by_default
+    elif (served.secret, served.by_default) != (id_, by_default):
+        text = f"{host} has the certificate of Secret {served.secret}, as an older Ingress asks; {id_} is not used."
         problems.append(_problem(ingress["ns"], ingress["name"], "SecretNotUsed", text))
 
 

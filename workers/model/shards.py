@@ -140,7 +140,8 @@ class _Lists:
         if not context.layout.evh:
             return
         wanted = certificates_listed(served, host, self._snapshot.secrets, context)
-        kept = (context.layout.certificate(host), context.layout.alternate_certificate(host)) if served.frozen else ()
+        layout = context.layout
+        kept = (*layout.certificates(host).values(), *layout.default_certificates().values()) if served.frozen else ()
         for name in dict.fromkeys((*wanted, *kept)):
             id_ = object_id(CERTIFICATE, served.tenant, name)
             if id_ in standing:

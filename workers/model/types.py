@@ -183,6 +183,17 @@ class ShardSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateSnapshot:
+    """Every Ingress that asks for the default certificate, the default Secret, and what of it stands."""
+
+    ingresses: tuple[dict[str, Any], ...]
+    namespaces: Mapping[str, dict[str, Any]]
+    classes: Mapping[str, dict[str, Any]]
+    secret: dict[str, Any] | None
+    standing: Collection[ObjectId]
+
+
+@dataclass(frozen=True, slots=True)
 class RoutesSnapshot:
     """The nodes of the cluster and, for calico, the address blocks bound to them."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.projection import DEFAULT_CERTIFICATE
 from workers.model import names
 from workers.model.certificates import CERTIFICATE
 from workers.model.context import Context
 from workers.model.markers import PARENT_METADATA, host_metadata, marker, passthrough_metadata, with_checksum
 from workers.model.policies import DATASCRIPT, policy_refs
-from workers.model.rules import Path
+from workers.model.rules import Path, Served
 from workers.model.types import AviObject, object_id
 from workers.model.vips import VSVIP
 
@@ -82,34 +83,27 @@ def passthrough_insecure(parent: str, tenant: str, policies: list[AviObject], co
 
 
 def child(
-    host: str,
-    tenant: str,
-    parent: str,
-    paths: list[Path],
-    certificates: list[AviObject],
-    policies: list[AviObject],
-    context: Context,
+    host: str, served: Served, parent: str, certificates: list[str], policies: list[AviObject], context: Context
 ) -> AviObject:
     """The child of a shared parent that serves one host; the parent must stand first."""
-    body = _of_host(host, paths, policies, context)
+    tenant = served.tenant
+    body = _of_host(host, served.paths, policies, context)
     body["type"] = "VS_TYPE_VH_CHILD"
     body["ign_pool_net_reach"] = False
     body["vh_parent_vs_ref"] = names.ref(VIRTUAL_SERVICE, parent)
     body.update(_evh_part(host) if context.layout.evh else _sni_part(host, certificates))
     requires = {object_id(VIRTUAL_SERVICE, tenant, parent): names.shard_key(tenant, parent)}
+    if not context.layout.evh:
+        requires |= _of_others(served, certificates)
     return AviObject(VIRTUAL_SERVICE, tenant, body["name"], with_checksum(body), requires=requires)
 
 
 def dedicated(
-    host: str,
-    tenant: str,
-    paths: list[Path],
-    certificates: list[AviObject],
-    policies: list[AviObject],
-    context: Context,
+    host: str, served: Served, certificates: list[str], policies: list[AviObject], context: Context
 ) -> AviObject:
     """The virtual service that serves one host at an address of its own; port 443 only where there is a certificate."""
-    body = _of_host(host, paths, policies, context)
+    tenant = served.tenant
+    body = _of_host(host, served.paths, policies, context)
     evh = context.layout.evh
     body["type"] = "VS_TYPE_NORMAL"
     body["tenant_ref"] = names.tenant_ref(tenant)
@@ -117,18 +111,26 @@ def dedicated(
     body["services"] = (_BARE_LISTENERS if evh else _LISTENERS)[: 2 if certificates else 1]
     body["application_profile_ref"] = _HTTPS_PROFILE if certificates and not evh else _HTTP_PROFILE
     if certificates:
-        body["ssl_key_and_certificate_refs"] = [names.ref(each.type, each.name) for each in certificates]
+        body["ssl_key_and_certificate_refs"] = [names.ref(CERTIFICATE, each) for each in certificates]
     if evh:
         body["min_pools_up"] = 1
-    return AviObject(VIRTUAL_SERVICE, tenant, body["name"], with_checksum(body))
+    requires = _of_others(served, certificates)
+    return AviObject(VIRTUAL_SERVICE, tenant, body["name"], with_checksum(body), requires=requires)
 
 
-def _sni_part(host: str, certificates: list[AviObject]) -> dict[str, Any]:
+def _of_others(served: Served, certificates: list[str]) -> dict[str, str]:
+    """The certificates that are not the host's own, each with the key that makes it."""
+    if not served.by_default:
+        return {}
+    return {object_id(CERTIFICATE, served.tenant, each): DEFAULT_CERTIFICATE for each in certificates}
+
+
+def _sni_part(host: str, certificates: list[str]) -> dict[str, Any]:
     """What makes a child one that is found by the name that TLS clients ask for."""
     return {
         "application_profile_ref": _HTTPS_PROFILE,
         "vh_domain_name": [host],
-        "ssl_key_and_certificate_refs": [names.ref(each.type, each.name) for each in certificates],
+        "ssl_key_and_certificate_refs": [names.ref(CERTIFICATE, each) for each in certificates],
     }
 
 

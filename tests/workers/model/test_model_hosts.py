@@ -11,6 +11,7 @@ from shared.settings.model import ServiceType
 from tests import pems
 from tests.workers.model.world import (
     AVI_CLASS,
+    INFRA_CLASS,
     World,
     endpoint_slice,
     ingress,
@@ -265,17 +266,11 @@ def test_a_namespace_may_have_a_tenant_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "changes"),
-    [
-        ({"ako.vmware.com/enable-tls": "true"}, {}),
-        ({}, {"service_type": ServiceType.NODE_PORT}),
-    ],
+    ("class_name", "changes"), [("gold", {}), ("avi-lb", {"service_type": ServiceType.NODE_PORT_LOCAL})]
 )
-def test_a_feature_not_served_freezes_the_host(annotations: dict[str, str], changes: dict[str, Any]) -> None:
+def test_a_feature_not_served_freezes_the_host(class_name: str, changes: dict[str, Any]) -> None:
     """Nothing of the host is written or removed, and the Ingress is told which feature it is."""
-    obj = ingress()
-    obj["metadata"]["annotations"] = annotations
-    made = world(obj, **changes)
+    made = world(INFRA_CLASS, ingress(ingressClassName=class_name), **changes)
     desired = made.host(HOST)
     assert desired.frozen
     assert desired.objects == ()

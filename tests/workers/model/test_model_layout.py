@@ -72,8 +72,8 @@ def test_a_hosts_objects_are_named_as_ako_names_them(layout: Layout, expected: d
     """Plainly with SNI, by the hash of the plain name with EVH."""
     assert expected == {
         "service": layout.virtual_service(HOST),
-        "certificate": layout.certificate(HOST),
-        "alternate": layout.alternate_certificate(HOST),
+        "certificate": layout.certificates(HOST)["tls.crt"],
+        "alternate": layout.certificates(HOST)["alt.crt"],
         "policies": layout.policy_set("red", HOST),
         "group": layout.pool_group("red", HOST, "/a/b", "ing"),
         "pool": layout.pool("red", HOST, "/a/b", "ing", "web"),

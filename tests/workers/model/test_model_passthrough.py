@@ -10,6 +10,7 @@ import pytest
 from shared.settings.model import ShardSize
 from tests.workers.model.world import (
     AVI_CLASS,
+    INFRA_CLASS,
     PASSTHROUGH,
     World,
     endpoint_slice,
@@ -185,7 +186,7 @@ def test_what_cannot_be_passed_through_is_left_out(manifests: list[Any], pools: 
 
 
 def test_the_annotation_is_read_as_ako_reads_it() -> None:
-    """In any case, and before enable-tls, which is not served yet."""
+    """In any case, and before enable-tls."""
     annotations = {"passthrough.ako.vmware.com/enabled": "TRUE", "ako.vmware.com/enable-tls": "true"}
     made = world(ingress(annotations=annotations))
     assert made.host(HOST).shards == (SHARD,)
@@ -208,5 +209,5 @@ def test_a_frozen_host_keeps_its_place() -> None:
 
 def test_a_younger_ingress_that_is_not_served_freezes_the_host_too() -> None:
     """Whichever way it wants its TLS: what it had before may stand, so nothing is taken away."""
-    made = world(passed(), ingress("two", created=LATER, annotations={"ako.vmware.com/enable-tls": "true"}))
+    made = world(INFRA_CLASS, passed(), ingress("two", created=LATER, ingressClassName="gold"))
     assert made.host(HOST).frozen

@@ -12,15 +12,17 @@ from typing import Any
 import yaml
 
 from shared.kinds import KINDS
+from shared.projection import DEFAULT_SECRET, tls_by_default
 from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
 from tests import pems
 from workers.model.accept import hosts_of
+from workers.model.certificates import desired_default_certificates
 from workers.model.context import context_for
 from workers.model.hosts import desired_host
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
-from workers.model.types import AviObject, Desired, Facts, HostSnapshot, Problem, RoutesSnapshot, ShardSnapshot
+from workers.model.types import AviObject, CertificateSnapshot, Desired, Facts, HostSnapshot, Problem, RoutesSnapshot, ShardSnapshot
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 PROJECT = {kind.name: kind.project for kind in KINDS}
@@ -31,6 +33,16 @@ AVI_CLASS: dict[str, Any] = {
     "metadata": {"name": "avi-lb", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
     "spec": {"controller": "ako.vmware.com/avi-lb"},
 }
+
+INFRA_CLASS: dict[str, Any] = {
+    "kind": "IngressClass",
+    "metadata": {"name": "gold"},
+    "spec": {
+        "controller": "ako.vmware.com/avi-lb",
+        "parameters": {"apiGroup": "ako.vmware.com", "kind": "AviInfraSetting", "name": "gold"},
+    },
+}
+"""An IngressClass that asks for what is not served yet: its Ingresses are frozen."""
 
 PASSTHROUGH = {"passthrough.ako.vmware.com/enabled": "true"}
 """The annotation that passes the TLS of an Ingress's hosts through."""
@@ -148,9 +160,19 @@ class World:
         snapshot = RoutesSnapshot(tuple(self.of("Node").values()), tuple(self.of("BlockAffinity").values()))
         return desired_routes(snapshot, self.settings, self.facts)
 
+    def certificates(self) -> Desired:
+        snapshot = CertificateSnapshot(
+            tuple(each for each in self.of("Ingress").values() if tls_by_default(each)),
+            self.of("Namespace"),
+            self.of("IngressClass"),
+            self.of("Secret").get(f"{self.settings.pod_namespace}/{DEFAULT_SECRET}"),
+            frozenset(self.standing),
+        )
+        return desired_default_certificates(snapshot, self.settings, self.facts)
+
     def everything(self) -> tuple[list[AviObject], list[Problem], list[Desired]]:
         """The objects of all host and shard keys once all of them stand; all problems; the shared answers."""
-        hosts = [self.host(host) for host in self.hosts()]
+        hosts = [self.certificates(), *(self.host(host) for host in self.hosts())]
         self.standing = {wanted.id for each in hosts for wanted in each.objects}
         shards = [self.shard(key) for key in sorted({key for each in hosts for key in each.shards})]
         objects = [wanted for each in (*hosts, *shards) for wanted in each.objects]
