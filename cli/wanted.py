@@ -24,6 +24,7 @@ Objects = Mapping[str, list[dict[str, Any]]]
 _CONTROLLER = "ako.vmware.com/avi-lb"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 _SERVICE_LABEL = "kubernetes.io/service-name"
+_ENABLE_TLS = "ako.vmware.com/enable-tls"
 _PASSTHROUGH = "passthrough.ako.vmware.com/enabled"
 _CALICO = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
 _POD_CIDRS = "ako.vmware.com/pod-cidrs"
@@ -78,12 +79,15 @@ def wanted(objects: Objects, settings: Settings) -> Wanted:
         status = ingress.get("status") or {}
         statuses[_id(ingress)] = list((status.get("loadBalancer") or {}).get("ingress") or ())
         secure = {host for row in ingress["spec"].get("tls") or () for host in row.get("hosts") or ()}
+        by_default = _says_true(ingress, _ENABLE_TLS)
         for rule in ingress["spec"].get("rules") or ():
             if host := rule.get("host"):
                 servers = _paths(ingress, rule, objects, settings)
-                if passed := _passes_through(ingress):  # nobody sees the path of such a request
+                if passed := _says_true(ingress, _PASSTHROUGH):  # nobody sees the path of such a request
                     servers = {"/": frozenset().union(*servers.values())}
-                hosts[host] = _joined(hosts.get(host), host, passed or host in secure, servers, _id(ingress))
+                hosts[host] = _joined(
+                    hosts.get(host), host, passed or by_default or host in secure, servers, _id(ingress)
+                )
     return Wanted(hosts, statuses, _routes(objects, settings))
 
 
@@ -108,9 +112,9 @@ def _is_ours(ingress: dict[str, Any], objects: Objects) -> bool:
     return False
 
 
-def _passes_through(ingress: dict[str, Any]) -> bool:
+def _says_true(ingress: dict[str, Any], annotation: str) -> bool:
     annotations = ingress["metadata"].get("annotations") or {}
-    return str(annotations.get(_PASSTHROUGH, "")).lower() == "true"
+    return str(annotations.get(annotation, "")).lower() == "true"
 
 
 def _paths(

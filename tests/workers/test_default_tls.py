@@ -47,7 +47,9 @@ def ours(obj: dict[str, Any]) -> bool:
 def secured(here: Site) -> int:
     """How many virtual services name a certificate of ours."""
     found = [obj for page in here.avi.pages("virtualservice", tenant="*") for obj in page.objects]
-    return len([each for each in found if any("bench--" in ref for ref in each.get("ssl_key_and_certificate_refs", []))])
+    return len(
+        [each for each in found if any("bench--" in ref for ref in each.get("ssl_key_and_certificate_refs", []))]
+    )
 
 
 def test_it_comes_with_the_secret_and_goes_with_the_last_who_asks(here: Site) -> None:

@@ -22,7 +22,16 @@ from workers.model.hosts import desired_host
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
-from workers.model.types import AviObject, CertificateSnapshot, Desired, Facts, HostSnapshot, Problem, RoutesSnapshot, ShardSnapshot
+from workers.model.types import (
+    AviObject,
+    CertificateSnapshot,
+    Desired,
+    Facts,
+    HostSnapshot,
+    Problem,
+    RoutesSnapshot,
+    ShardSnapshot,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 PROJECT = {kind.name: kind.project for kind in KINDS}
