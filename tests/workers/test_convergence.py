@@ -7,6 +7,7 @@ vsvips of empty parents stay, and so does what serves a host without TLS while t
 
 from __future__ import annotations
 
+import operator
 import random
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from shared.projection import DEFAULT_CERTIFICATE, DEFAULT_SECRET, DEFAULT_TLS_ANNOTATION
 from shared.settings.model import Settings
 from tests import pems
 from tests.workers.model.test_model_layout import CHOICES
@@ -41,7 +43,7 @@ class Core:
         for _ in range(ROUNDS):
             before = len(self.controller.writes)
             keys = {f"host:{host}" for host in world.hosts()} | {entry.owner for entry in self.ledger.values()}
-            keys |= {shard for host in world.hosts() for shard in world.host(host).shards}
+            keys |= {DEFAULT_CERTIFICATE} | {shard for host in world.hosts() for shard in world.host(host).shards}
             for key in shuffled.sample(sorted(keys), len(keys)):
                 self.run(key, world)
             if len(self.controller.writes) == before:
@@ -51,8 +53,7 @@ class Core:
     def run(self, key: str, world: World) -> None:
         """One run of a key."""
         world.standing = set(self.ledger)
-        kind, _, rest = key.partition(":")
-        desired = world.host(rest) if kind == "host" else world.shard(key)
+        desired = computed(key, world)
         made = plan(desired, self.view(key, desired))
         assert made.problems == ()
         for operation in made.operations:
@@ -83,7 +84,15 @@ class Core:
         return View(own, others, referrers)
 
 
-HOSTS = ["foo.example.com", "bar.example.com", "baz.example.com", "*.example.com"]
+def computed(key: str, world: World) -> Desired:
+    """What a key wants."""
+    kind, _, rest = key.partition(":")
+    if kind == "certificate":
+        return world.certificates()
+    return world.host(rest) if kind == "host" else world.shard(key)
+
+
+HOSTS = ["", "one.red.avi.internal", "foo.example.com", "bar.example.com", "baz.example.com", "*.example.com"]
 INGRESSES = st.lists(
     st.builds(
         ingress,
@@ -93,11 +102,22 @@ INGRESSES = st.lists(
         tls=st.sampled_from([None, "foo-tls", "two-tls", "missing"]),
         namespace=st.sampled_from(["red", "blue"]),
         created=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
-        annotations=st.sampled_from([None, None, PASSTHROUGH]),
+        annotations=st.sampled_from([None, None, PASSTHROUGH, {DEFAULT_TLS_ANNOTATION: "true"}]),
+        defaultBackend=st.sampled_from([None, {"service": {"name": "web", "port": {"number": 80}}}]),
     ),
     max_size=4,
 )
 TWO = pems.two()
+
+
+FORMS = st.builds(
+    lambda form, strict, paths: {**form, "strict_hosts": strict and form.get("evh", False), "kubernetes_paths": paths},
+    st.sampled_from(CHOICES),
+    st.booleans(),
+    st.booleans(),
+)
+DEFAULT = st.sampled_from([[], [secret(DEFAULT_SECRET, namespace="avi-system")]])
+STEPS = st.lists(st.tuples(FORMS, st.builds(operator.add, INGRESSES, DEFAULT)), min_size=1, max_size=3)
 
 
 def world(chosen: Settings, manifests: list[Any]) -> World:
@@ -115,8 +135,8 @@ def waiting(made: World) -> set[str]:
     return {wanted.id for each in (*lone, *shards) for wanted in each.objects}
 
 
-@examples(deadline=None, max_examples=150)
-@given(steps=st.lists(st.tuples(st.sampled_from(CHOICES), INGRESSES), min_size=1, max_size=3), seed=st.integers())
+@examples(deadline=None, max_examples=200)
+@given(steps=STEPS, seed=st.integers())
 def test_any_cluster_in_any_form_comes_to_rest(steps: list[tuple[dict[str, Any], list[Any]]], seed: int) -> None:
     """What stands is what is wanted and the kept vsvips, every object is owned by who made it, and nothing dangles."""
     core = Core()
