@@ -10,6 +10,8 @@ For each object id (`type/tenant/name`)::
     yes    | stands, fields differ      | -                              | update
     yes    | stands, its VIP differs    | -                              | change of the VIP, on its own
     yes    | uncertain                  | -                              | wait (stands, on itself)
+    kept   | stands, whatever its fields| -                              | nothing
+    kept   | -                          | -                              | nothing; what refers to it waits
     yes    | to be written              | what it refers to is missing   | wait (stands, on that)
     no     | stands                     | nobody refers to it any more   | delete
     no     | stands                     | somebody still refers to it    | wait (gone, on the referrer)
@@ -228,8 +230,12 @@ class _Planner:
         """Plans creates and updates, references first."""
         for id_, object_ in self.wanted.items():
             entry = self.view.own.get(id_)
-            if entry is None or entry.intent:
+            if object_.kept and entry is None:
+                self.left_out.add(id_)
+            elif entry is None or entry.intent:
                 self.changed[id_] = []
+            elif object_.kept:
+                continue
             elif fields := differs(object_.type, object_.body, entry.owned):
                 self.changed[id_] = fields
         for id_ in by_rank(self.changed):

@@ -1,5 +1,5 @@
 -- First look at a host. ARGV[1]: the fqdn.
--- Returns {versions of the cached kinds and of the facts, ids of its objects that stand, Ingress bodies...}.
+-- Returns {versions of the cached kinds and of the facts, ids of its objects and of the shared certificates that stand, Ingress bodies...}.
 local ids, seen = {}, {}
 for _, member in ipairs(naming(ARGV[1])) do
   local id = string.match(member, ' Ingress/(.+)$')
@@ -7,8 +7,10 @@ for _, member in ipairs(naming(ARGV[1])) do
   seen[id] = true
 end
 local answer = { call('HGET', P .. 'versions', 'Namespace') or '0', call('HGET', P .. 'versions', 'IngressClass') or '0', call('HGET', META, 'facts_digest') or '', {} }
-for _, id in ipairs(call('HKEYS', P .. 'ledger:host:' .. ARGV[1])) do
-  if call('SISMEMBER', STANDS, id) == 1 then table.insert(answer[4], id) end
+for _, owner in ipairs({ 'host:' .. ARGV[1], 'certificate:default' }) do
+  for _, id in ipairs(call('HKEYS', P .. 'ledger:' .. owner)) do
+    if call('SISMEMBER', STANDS, id) == 1 then table.insert(answer[4], id) end
+  end
 end
 if #ids > 0 then
   for _, body in ipairs(call('HMGET', P .. 'mirror:Ingress', unpack(ids))) do

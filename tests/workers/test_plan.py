@@ -425,3 +425,19 @@ def test_what_ako_made_is_taken_over_without_a_write(case: str) -> None:
     objects, _, _ = golden_world(case).everything()
     assert {each.id for each in objects} == set(world.ledger)
     assert world.plan(*objects) == Plan()
+
+
+def test_a_kept_object_is_neither_written_nor_deleted_nor_made() -> None:
+    """Whatever it holds; what refers to one that does not stand waits for it."""
+    kept = AviObject("sslkeyandcertificate", "admin", "c", {"name": "c"}, kept=True)
+    entry = Entry(kept.id, "host:x", "u", "1", {"certificate": "other"}, ())
+    assert plan(Desired((kept,)), View({kept.id: entry}, {}, {})) == Plan()
+    service = AviObject(
+        "virtualservice",
+        "admin",
+        "v",
+        {"name": "v", "ssl_key_and_certificate_refs": ["/api/sslkeyandcertificate/?name=c"]},
+    )
+    made = plan(Desired((kept, service)), View({}, {}, {}))
+    assert made.operations == ()
+    assert [(wait.id, wait.on) for wait in made.waits] == [(service.id, kept.id)]

@@ -29,23 +29,23 @@ def certificates_of(
     """The certificates that the host's own Secret gives: of `tls.crt` and, with a second pair, of `alt.crt`."""
     if not served.certified or served.by_default:
         return []
-    named = _named(context.layout.certificates(host), secrets[served.secret])
+    if served.kept:
+        return [kept(served.tenant, name) for name in served.certificates.values()]
     markers = [context.cluster, marker("Host", host)]
     return [
         _certificate(name, served.tenant, served.secret, secrets[served.secret], crt, markers, context)
-        for crt, name in named.items()
+        for crt, name in served.certificates.items()
     ]
 
 
-def certificates_listed(
-    served: Served, host: str, secrets: Mapping[str, dict[str, Any]], context: Context
-) -> list[str]:
+def certificates_listed(served: Served) -> list[str]:
     """The names of the certificates that a host wants to be served with: its own ones, or those that many share."""
-    if not served.certified:
-        return []
-    layout = context.layout
-    made = layout.default_certificates() if served.by_default else layout.certificates(host)
-    return list(_named(made, secrets[served.secret]).values())
+    return list(served.certificates.values()) if served.certified else []
+
+
+def kept(tenant: str, name: str) -> AviObject:
+    """A certificate that stays as it is, since the Secret behind it can't be used at present."""
+    return AviObject(CERTIFICATE, tenant, name, {"name": name}, kept=True)
 
 
 def desired_default_certificates(snapshot: CertificateSnapshot, settings: Settings, facts: Facts) -> Desired:
@@ -54,20 +54,35 @@ def desired_default_certificates(snapshot: CertificateSnapshot, settings: Settin
     For an Ingress that this release can't serve those that stand are kept.
     """
     context = context_for(settings, facts)
-    named = _named(context.layout.default_certificates(), snapshot.secret) if snapshot.secret else {}
-    served: dict[str, bool] = {}  # by tenant: whether one of its Ingresses is served
+    made: list[AviObject] = []
+    for tenant, serving in sorted(_tenants(snapshot, context).items()):
+        objects = _default_certificates(tenant, snapshot, context)
+        made += [each for each in objects if serving or each.id in snapshot.standing]
+    return Desired(tuple(made))
+
+
+def _tenants(snapshot: CertificateSnapshot, context: Context) -> dict[str, bool]:
+    """The tenants of the Ingresses that ask for the default certificate, and whether any of theirs is served."""
+    found: dict[str, bool] = {}
     for ingress in snapshot.ingresses:
         accepted = acceptance(ingress, snapshot.namespaces, snapshot.classes, context)
         if accepted.ours and tls_by_default(ingress):
             tenant = tenant_of(ingress["ns"], snapshot.namespaces, context)
-            served[tenant] = served.get(tenant, False) or not accepted.unserved
-    secret = snapshot.secret or {}
-    made = [
-        _certificate(name, tenant, context.default_secret, secret, crt, [context.cluster], context)
-        for tenant in sorted(served)
-        for crt, name in named.items()
+            found[tenant] = found.get(tenant, False) or not accepted.unserved
+    return found
+
+
+def _default_certificates(tenant: str, snapshot: CertificateSnapshot, context: Context) -> list[AviObject]:
+    """Those that the default Secret gives; where it is there and can't be used, those that stand."""
+    names_, secret = context.layout.default_certificates(), snapshot.secret
+    if secret is None:
+        return []
+    if not (usable := usable_certificates(secret)):
+        return [each for name in names_.values() if (each := kept(tenant, name)).id in snapshot.standing]
+    return [
+        _certificate(names_[crt], tenant, context.default_secret, secret, crt, [context.cluster], context)
+        for crt in usable
     ]
-    return Desired(tuple(each for each in made if served[each.tenant] or each.id in snapshot.standing))
 
 
 def _certificate(
@@ -89,8 +104,3 @@ def _certificate(
         "markers": markers,
     }
     return AviObject(CERTIFICATE, tenant, name, body, secret=SecretRef(namespace, secret_name, crt, PAIRS[crt]))
-
-
-def _named(names_: Mapping[str, str], secret: dict[str, Any]) -> dict[str, str]:
-    """Of the names, by the field of the Secret, those of the fields that can be used."""
-    return {crt: names_[crt] for crt in usable_certificates(secret)}

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from shared.projection import tls_by_default
 from shared.settings.model import Settings
 from workers.model import names
 from workers.model.certificates import certificates_listed, certificates_of
@@ -24,7 +25,7 @@ from workers.model.context import Context, context_for
 from workers.model.pairs import certificate_warnings
 from workers.model.policies import host_redirect, path_policies
 from workers.model.pools import own_pool, own_pool_group, passed_pool, passed_pool_group, plain_pool
-from workers.model.rules import Path, Served, members, parent_of, read_rules, service_id
+from workers.model.rules import Path, Served, members, parent_of, read_rules, secret_asked_for, service_id
 from workers.model.servers import Server, servers_of
 from workers.model.types import AviObject, Desired, Face, Facts, HostSnapshot, Problem, object_id
 from workers.model.vips import VSVIP, vsvip_of
@@ -35,7 +36,13 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
     """What `host:<fqdn>` owns on the controller; nothing when no Ingress of ours names the host any more."""
     context = context_for(settings, facts)
     found, problems, refused = read_rules(
-        snapshot.host, snapshot.ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context
+        snapshot.host,
+        snapshot.ingresses,
+        snapshot.namespaces,
+        snapshot.classes,
+        snapshot.secrets,
+        snapshot.standing,
+        context,
     )
     if any(served.frozen for served in found):
         return replace(_frozen(found, snapshot, problems, context), refused=tuple(refused))
@@ -44,7 +51,7 @@ def desired_host(snapshot: HostSnapshot, settings: Settings, facts: Facts) -> De
     row: dict[str, Any] = {}
     pods = _Servers(snapshot, context, problems)
     for served in found:
-        problems += _warnings(served, snapshot)
+        problems += _warnings(served, snapshot, context)
         moving = [member for member in members(served, snapshot.host, snapshot.standing, context) if member.kept]
         if moving and served.has_service:
             waits.append(service_id(served, snapshot.host, context))
@@ -72,14 +79,20 @@ def _frozen(found: list[Served], snapshot: HostSnapshot, problems: list[Problem]
     return Desired(problems=tuple(problems), row=row or None, shards=tuple(row), faces=faces, frozen=True)
 
 
-def _warnings(served: Served, snapshot: HostSnapshot) -> Iterable[Problem]:
-    """What the Ingresses that are served with a certificate should know of it."""
-    if not served.certified:
+def _warnings(served: Served, snapshot: HostSnapshot, context: Context) -> Iterable[Problem]:
+    """What the Ingresses whose Secret makes the certificate should know of it."""
+    if not served.certified or served.kept:
         return ()
     own = {(path.namespace, path.ingress) for path in served.own}
-    naming = [ingress for ingress in snapshot.ingresses if (ingress["ns"], ingress["name"]) in own]
-    secret = snapshot.secrets[served.secret]
-    return certificate_warnings(snapshot.host, naming, served.secret, secret, snapshot.day)
+    asking = [
+        ingress
+        for ingress in snapshot.ingresses
+        if (ingress["ns"], ingress["name"]) in own
+        and secret_asked_for(ingress, snapshot.host, context) == served.secret
+        and tls_by_default(ingress) is served.by_default
+    ]
+    name = served.secret if served.by_default else served.secret.partition("/")[2]
+    return certificate_warnings(snapshot.host, asking, name, snapshot.secrets[served.secret], snapshot.day)
 
 
 class _Servers:
@@ -106,7 +119,7 @@ def _own(served: Served, snapshot: HostSnapshot, pods: _Servers, context: Contex
     if not served.has_service:
         return []
     host, tenant, paths = snapshot.host, served.tenant, served.paths
-    certificates = certificates_listed(served, host, snapshot.secrets, context)
+    certificates = certificates_listed(served)
     policies = path_policies(paths, host, tenant, context)
     if certificates and context.layout.whole:
         policies.insert(0, host_redirect(host, paths[0].namespace, tenant, context))
@@ -153,7 +166,7 @@ def _row(served: Served, snapshot: HostSnapshot, context: Context) -> dict[str, 
     if served.passthrough:
         return {"fqdn": snapshot.host, "group": names.passthrough_group(context.prefix, snapshot.host)}
     if context.layout.whole:
-        row["certificates"] = certificates_listed(served, snapshot.host, snapshot.secrets, context)
+        row["certificates"] = certificates_listed(served)
     elif served.own:
         row["tls"] = [[path.namespace, path.ingress, path.path] for path in served.own]
     return row

@@ -48,14 +48,12 @@ def secret_fault(name: str, secret: Mapping[str, Any] | None) -> Fault | None:
 
 
 def certificate_warnings(
-    host: str, ingresses: Iterable[Mapping[str, Any]], id_: str, secret: Mapping[str, Any], day: int
+    host: str, ingresses: Iterable[Mapping[str, Any]], name: str, secret: Mapping[str, Any], day: int
 ) -> Iterator[Problem]:
-    """What the Ingresses that name the Secret `id_` (`ns/name`) for the host should know of it although it is used."""
-    namespace, _, name = id_.partition("/")
+    """What the Ingresses that ask for the Secret should know of it although it is used; `name` is what to call it."""
     texts = list(_warnings(host, name, secret, day))
     for ingress in ingresses:
-        if ingress["ns"] == namespace and any(row["secret"] == name and host in row["hosts"] for row in ingress["tls"]):
-            yield from (Problem("Ingress", namespace, ingress["name"], *each) for each in texts)
+        yield from (Problem("Ingress", ingress["ns"], ingress["name"], *each) for each in texts)
 
 
 def _warnings(host: str, name: str, secret: Mapping[str, Any], day: int) -> Iterator[Fault]:

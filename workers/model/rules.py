@@ -14,8 +14,9 @@ same answer everywhere and at all times:
 - TLS passthrough is a matter of the whole host: the oldest Ingress with paths decides, and those that want it otherwise
   are not served for this host. Of several Ingresses that pass it through the oldest one is served, with all its
   Services, since nobody sees the path of such a request.
-- Several Secrets: the oldest usable one makes the certificate. Without any usable one there is no child virtual
-  service, and the TLS paths are not served without TLS instead.
+- Several Secrets: the oldest usable one makes the certificate. Where none can be used but one is there, the host keeps
+  the certificate that it has. Without any there is no child virtual service, and the TLS paths are not served without
+  TLS instead.
 
 `members` is the rule for a host that moves from plain to TLS: the pools that it already has in the shared pool group
 stay, both in what the host wants and in what its shard lists, until the child virtual service stands.
@@ -23,7 +24,7 @@ stay, both in what the host wants and in what its shard lists, until the child v
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from shared.projection import DEFAULT_BACKEND, passes_through, tls_by_default
 from workers.model import names
 from workers.model.accept import Projections, acceptance, host_of, in_domains, tenant_of
 from workers.model.context import Context
-from workers.model.pairs import secret_fault
+from workers.model.pairs import secret_fault, usable_certificates
 from workers.model.types import ObjectId, Problem, object_id
 
 
@@ -76,7 +77,9 @@ class Member(NamedTuple):
 class Served:
     """What one tenant serves the host with. `secret` is the Secret (`ns/name`) of the certificate, "" without one.
 
-    `by_default`: it is the default Secret, whose certificates are another key's.
+    `by_default`: it is the default Secret, whose certificates are another key's. `kept`: it can't be used, and the
+    certificate that stands is served on. `certificates` are the names, by the field of the Secret (`stale`: a Secret to
+    fall back to like that).
 
     `plain` paths have their pools in the parent's pool group, `own` ones are switched by the host's virtual service,
     `passed` ones (one for each Service) belong to a host whose TLS is passed through (`passthrough`).
@@ -91,6 +94,9 @@ class Served:
     passthrough: bool = False
     secret: str = ""
     by_default: bool = False
+    kept: bool = False
+    certificates: Mapping[str, str] = field(default_factory=dict)
+    stale: tuple[str, bool] | None = None
     seen: set[str] = field(default_factory=set)
 
     @property
@@ -136,6 +142,7 @@ def read_rules(
     namespaces: Projections,
     classes: Projections,
     secrets: Projections,
+    standing: Collection[ObjectId],
     context: Context,
 ) -> Reading:
     """Reads the rules of all Ingresses that name `host` (others do no harm)."""
@@ -166,8 +173,10 @@ def read_rules(
             problems.append(_otherwise(ingress, host, served))
             reading.refused.append(f"{ingress['ns']}/{ingress['name']}")
         else:
-            _take_in(served, ingress, paths, host, secrets, context, problems)
+            _take_in(served, ingress, paths, host, secrets, standing, context, problems)
     reading.found.extend(tenants[name] for name in sorted(tenants) if tenants[name].any)
+    for served in reading.found:
+        _certify(served, host, secrets, standing, context)
     return reading
 
 
@@ -246,6 +255,7 @@ def _take_in(
     paths: list[Path],
     host: str,
     secrets: Projections,
+    standing: Collection[ObjectId],
     context: Context,
     problems: list[Problem],
 ) -> None:
@@ -253,13 +263,20 @@ def _take_in(
     if served.passthrough:
         _pass(served, [path for path in paths if not path.default] or paths, host, context, problems)
         return
-    by_default = tls_by_default(ingress)
-    named = [f"{ingress['ns']}/{entry['secret']}" for entry in ingress["tls"] if host in entry["hosts"]]
-    if by_default or named:
-        id_ = context.default_secret if by_default else named[0]
-        _choose_secret(served, ingress, host, id_, secrets, problems, by_default=by_default)
+    asked = secret_asked_for(ingress, host, context)
+    if asked:
+        stands = _standing_certificates(served.tenant, host, tls_by_default(ingress), standing, context)
+        _choose_secret(served, ingress, host, asked, secrets, problems, stands=bool(stands))
     for path in paths:
-        _add(served, path._replace(tls=by_default or bool(named)), host, context, problems)
+        _add(served, path._replace(tls=bool(asked)), host, context, problems)
+
+
+def secret_asked_for(ingress: dict[str, Any], host: str, context: Context) -> str:
+    """The Secret (`ns/name`, without a name where `spec.tls` has none) of an Ingress for a host; "" without TLS."""
+    if tls_by_default(ingress):
+        return context.default_secret
+    named = [f"{ingress['ns']}/{entry['secret']}" for entry in ingress["tls"] if host in entry["hosts"]]
+    return named[0] if named else ""
 
 
 def _add(served: Served, path: Path, host: str, context: Context, problems: list[Problem]) -> None:
@@ -341,19 +358,51 @@ def _choose_secret(
     secrets: Projections,
     problems: list[Problem],
     *,
-    by_default: bool,
+    stands: bool,
 ) -> None:
-    """Keeps the first usable Secret; says what is wrong with the one asked for here, or that another one is used."""
+    """Keeps the first usable Secret; says what is wrong with the one asked for here, or that another one is used.
+
+    `stands`: the host has a certificate, which serves on when the Secret is there and can't be used.
+    """
+    by_default = tls_by_default(ingress)
     name = id_ if by_default else id_.partition("/")[2]
     fault = secret_fault(name, secrets.get(id_))
     if fault is not None:
-        text = f"{fault.text}. Until then this Ingress has no certificate for {host}."
+        keeps = stands and id_ in secrets
+        served.stale = served.stale or ((id_, by_default) if keeps else None)
+        meanwhile = (
+            f"{host} keeps the certificate that it has" if keeps else f"this Ingress has no certificate for {host}"
+        )
+        text = f"{fault.text}. Until then {meanwhile}."
         problems.append(_problem(ingress["ns"], ingress["name"], fault.reason, text))
     elif not served.secret:
         served.secret, served.by_default = id_, by_default
     elif (served.secret, served.by_default) != (id_, by_default):
         text = f"{host} has the certificate of Secret {served.secret}, as an older Ingress asks; {id_} is not used."
         problems.append(_problem(ingress["ns"], ingress["name"], "SecretNotUsed", text))
+
+
+def _certify(served: Served, host: str, secrets: Projections, standing: Collection[ObjectId], context: Context) -> None:
+    """Settles which certificates the host has: of the Secret that can be used, else those that stand."""
+    if not served.secret and served.stale:
+        served.secret, served.by_default = served.stale
+        served.kept = True
+    if served.kept:
+        served.certificates = _standing_certificates(served.tenant, host, served.by_default, standing, context)
+    elif served.secret:
+        made = _certificate_names(host, served.by_default, context)
+        served.certificates = {crt: made[crt] for crt in usable_certificates(secrets[served.secret])}
+
+
+def _certificate_names(host: str, by_default: bool, context: Context) -> dict[str, str]:
+    return context.layout.default_certificates() if by_default else context.layout.certificates(host)
+
+
+def _standing_certificates(
+    tenant: str, host: str, by_default: bool, standing: Collection[ObjectId], context: Context
+) -> dict[str, str]:
+    made = _certificate_names(host, by_default, context)
+    return {crt: name for crt, name in made.items() if object_id("sslkeyandcertificate", tenant, name) in standing}
 
 
 def _member(path: Path, host: str, context: Context, *, kept: bool) -> Member:

@@ -41,7 +41,9 @@ def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> 
         return Desired()
     lists = _Lists(snapshot, context)
     for host, ingresses in _hosts(snapshot, context):
-        reading = read_rules(host, ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, context)
+        reading = read_rules(
+            host, ingresses, snapshot.namespaces, snapshot.classes, snapshot.secrets, snapshot.standing, context
+        )
         for served in reading.found:
             if served.tenant == tenant and parent_of(served, host, context) == name:
                 lists.add(host, served)
@@ -139,7 +141,7 @@ class _Lists:
         context, standing = self._context, self._snapshot.standing
         if not context.layout.evh:
             return
-        wanted = certificates_listed(served, host, self._snapshot.secrets, context)
+        wanted = certificates_listed(served)
         layout = context.layout
         kept = (*layout.certificates(host).values(), *layout.default_certificates().values()) if served.frozen else ()
         for name in dict.fromkeys((*wanted, *kept)):

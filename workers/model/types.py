@@ -50,7 +50,8 @@ class AviObject:
 
     `body` is what a POST sends, references as `/api/<type>/?name=<name>`. `requires` names objects of *other* keys
     that must stand first, with the key that makes them. A certificate's body holds the digest of the PEM text in
-    place of the text, and no key; `secret` says where the executor finds both.
+    place of the text, and no key; `secret` says where the executor finds both. `kept`: the object is wanted as it
+    stands, whatever it holds; it is neither written nor created.
     """
 
     type: str
@@ -59,6 +60,7 @@ class AviObject:
     body: dict[str, Any]
     requires: Mapping[ObjectId, WorkKey] = field(default_factory=lambda: NOTHING_REQUIRED)
     secret: SecretRef | None = None
+    kept: bool = False
 
     @property
     def id(self) -> ObjectId:
@@ -150,8 +152,9 @@ class Facts:
 class HostSnapshot:
     """Everything that one host depends on. Keys of the maps are `ns/name`, or the name for cluster-scoped kinds.
 
-    `standing` holds the ids of the objects that stand on the controller; those that this key owns are enough. `day` is
-    the present one, in days since the epoch: certificates expire without anything happening in the cluster.
+    `standing` holds the ids of the objects that stand on the controller; those that this key owns and the default
+    certificates are enough. `day` is the present one, in days since the epoch: certificates expire without anything
+    happening in the cluster.
     """
 
     host: str

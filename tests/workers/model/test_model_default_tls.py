@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.settings.model import ShardSize
+from tests import pems
 from tests.workers.model.test_model_hosts import ids, reasons, world
 from tests.workers.model.test_model_layout import CHOICES
 from tests.workers.model.world import INFRA_CLASS, World, ingress, secret
@@ -51,7 +52,7 @@ def test_many_hosts_share_one_certificate(changes: dict[str, Any]) -> None:
 
 def test_the_plain_name_is_ako_s() -> None:
     """SNI names the certificate plainly, and hashes it with EVH; the second pair of the Secret has its own."""
-    both = default_secret(**{"tls.crt": "YQ==", "tls.key": "Yg==", "alt.crt": "Yw==", "alt.key": "ZA=="})
+    both = default_secret(**pems.two())
     assert ids(world(both, asking()).certificates()) == [CERTIFICATE, f"{CERTIFICATE}-alt"]
     names = [each.name for each in world(both, asking(), evh=True).certificates().objects]
     assert names == ["c1--fbbc607158cd51d4498c7949a4a759414f34f822", "c1--8fe5806d01c10e80b6a58048500f30056ffb81e7"]

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from shared.projection import DEFAULT_SECRET, DEFAULT_TLS_ANNOTATION
 from tests import pems
+from tests.workers.model.test_model_layout import CHOICES
 from tests.workers.model.world import AVI_CLASS, World, endpoint_slice, ingress, secret, service, settings
 from workers.model.pairs import covers
 from workers.model.types import Desired
@@ -236,3 +238,34 @@ def test_no_word_of_a_key_is_in_an_event() -> None:
         for line in (GOOD[1] + OTHER[1]).splitlines()[1:-1]:
             assert line not in shown
             assert base64.b64encode(line.encode()).decode() not in shown
+
+
+BROKEN = {**pems.data(pems.pair()[0], pems.pair(1)[1])}
+
+
+@pytest.mark.parametrize("changes", CHOICES)
+@pytest.mark.parametrize("default", [False, True])
+def test_a_secret_that_breaks_leaves_the_standing_certificate_in_use(changes: dict[str, Any], default: bool) -> None:
+    """Same objects as before, certificates only kept and not written; the owner is told; without the Secret they go."""
+    annotations = {DEFAULT_TLS_ANNOTATION: "true"} if default else {}
+    place = {"name": DEFAULT_SECRET, "namespace": "avi-system"} if default else {"name": "foo-tls", "namespace": "red"}
+    made = world(secret(**place), ingress(tls="foo-tls", annotations=annotations), **changes)
+    before = {each.id for each in made.everything()[0]}
+    made.apply(secret(**place, **BROKEN))
+    objects, problems, _ = made.everything_from(before)
+    assert {each.id for each in objects} == before
+    assert {each.type for each in objects if each.kept} == {"sslkeyandcertificate"}
+    assert [each.reason for each in problems] == ["SecretInvalid"]
+    assert "foo.example.com keeps the certificate that it has" in problems[0].message
+    del made.objects["Secret"]
+    assert not [each for each in made.everything_from(before)[0] if each.type == "sslkeyandcertificate"]
+
+
+def test_a_younger_usable_secret_comes_before_a_kept_certificate() -> None:
+    """What can be renewed is better than what can only be kept."""
+    younger = ingress("two", tls="good", paths=["/two"], created="2026-02-01T00:00:00Z")
+    made = world(secret(**BROKEN), secret("good"), ingress(tls="foo-tls"), younger)
+    made.standing = {"sslkeyandcertificate/admin/c1--foo.example.com"}
+    (certificate,) = [each for each in made.host("foo.example.com").objects if each.type == "sslkeyandcertificate"]
+    assert certificate.secret is not None
+    assert certificate.secret.name == "good"

@@ -181,8 +181,13 @@ class World:
 
     def everything(self) -> tuple[list[AviObject], list[Problem], list[Desired]]:
         """The objects of all host and shard keys once all of them stand; all problems; the shared answers."""
+        return self.everything_from(set())
+
+    def everything_from(self, standing: set[str]) -> tuple[list[AviObject], list[Problem], list[Desired]]:
+        """The same, from what stands already."""
+        self.standing = set(standing)
         hosts = [self.certificates(), *(self.host(host) for host in self.hosts())]
-        self.standing = {wanted.id for each in hosts for wanted in each.objects}
+        self.standing |= {wanted.id for each in hosts for wanted in each.objects}
         shards = [self.shard(key) for key in sorted({key for each in hosts for key in each.shards})]
         objects = [wanted for each in (*hosts, *shards) for wanted in each.objects]
         self.standing |= {wanted.id for wanted in objects}
