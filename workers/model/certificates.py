@@ -17,7 +17,7 @@ from workers.model.accept import acceptance, tenant_of
 from workers.model.context import Context, context_for
 from workers.model.markers import marker
 from workers.model.pairs import usable_certificates
-from workers.model.rules import Served
+from workers.model.served import Served
 from workers.model.types import AviObject, CertificateSnapshot, Desired, Facts, SecretRef
 
 CERTIFICATE = "sslkeyandcertificate"

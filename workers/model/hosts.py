@@ -25,8 +25,10 @@ from workers.model.context import Context, context_for
 from workers.model.pairs import certificate_warnings
 from workers.model.policies import host_redirect, path_policies
 from workers.model.pools import own_pool, own_pool_group, passed_pool, passed_pool_group, plain_pool
-from workers.model.rules import Path, Served, members, parent_of, read_rules, secret_asked_for, service_id
+from workers.model.rules import members, parent_of, read_rules, service_id
+from workers.model.served import Path, Served
 from workers.model.servers import Server, servers_of
+from workers.model.tls import secret_asked_for
 from workers.model.types import AviObject, Desired, Face, Facts, HostSnapshot, Problem, object_id
 from workers.model.vips import VSVIP, vsvip_of
 from workers.model.virtualservices import VIRTUAL_SERVICE, child, dedicated

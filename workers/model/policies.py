@@ -16,7 +16,7 @@ from typing import Any
 from workers.model import names
 from workers.model.context import Context
 from workers.model.markers import marker, path_markers, with_checksum
-from workers.model.rules import Path
+from workers.model.served import Path
 from workers.model.types import AviObject
 
 POLICY_SET = "httppolicyset"

@@ -13,7 +13,8 @@ from typing import Any
 from workers.model import names
 from workers.model.context import Context
 from workers.model.markers import marker, path_markers, pool_metadata, with_checksum
-from workers.model.rules import Member, Path
+from workers.model.rules import Member
+from workers.model.served import Path
 from workers.model.servers import Server
 from workers.model.types import AviObject
 

@@ -24,44 +24,16 @@ stay, both in what the host wants and in what its shard lists, until the child v
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from shared.projection import DEFAULT_BACKEND, passes_through, tls_by_default
+from shared.projection import DEFAULT_BACKEND, passes_through
 from workers.model import names
 from workers.model.accept import Projections, acceptance, host_of, in_domains, tenant_of
 from workers.model.context import Context
-from workers.model.pairs import secret_fault, usable_certificates
+from workers.model.served import Path, Served
+from workers.model.tls import choose_secret, secret_asked_for, settle_certificates
 from workers.model.types import ObjectId, Problem, object_id
-
-
-class Path(NamedTuple):
-    """One path of one Ingress for the host; `port` is the backend Service's port, by number or by name.
-
-    `default`: it is the Ingress's default backend, the path "" after all others. `elements`: it matches whole elements
-    of a request's path, as Kubernetes says of `Prefix`; without, the beginning of its text, as AKO.
-    """
-
-    namespace: str
-    ingress: str
-    path: str
-    exact: bool
-    service: str
-    port: int | str
-    tls: bool = False
-    default: bool = False
-    elements: bool = False
-
-    @property
-    def stem(self) -> str:
-        """The path as it is compared with others: element by element a slash at the end means nothing."""
-        return self.path.rstrip("/") or "/" if self.elements else self.path
-
-    @property
-    def text(self) -> str:
-        """What to call it in an Event."""
-        return "The default backend" if self.default else f"The path {self.path[:60]!r}"
 
 
 class Member(NamedTuple):
@@ -71,58 +43,6 @@ class Member(NamedTuple):
     label: str
     path: Path
     kept: bool
-
-
-@dataclass(slots=True)
-class Served:
-    """What one tenant serves the host with. `secret` is the Secret (`ns/name`) of the certificate, "" without one.
-
-    `by_default`: it is the default Secret, whose certificates are another key's. `kept`: it can't be used, and the
-    certificate that stands is served on. `certificates` are the names, by the field of the Secret (`stale`: a Secret to
-    fall back to like that).
-
-    `plain` paths have their pools in the parent's pool group, `own` ones are switched by the host's virtual service,
-    `passed` ones (one for each Service) belong to a host whose TLS is passed through (`passthrough`).
-    `frozen` paths belong to Ingresses that this release can't serve: nothing is made for them, nothing taken away.
-    """
-
-    tenant: str
-    plain: list[Path] = field(default_factory=list)
-    own: list[Path] = field(default_factory=list)
-    passed: list[Path] = field(default_factory=list)
-    frozen: list[Path] = field(default_factory=list)
-    passthrough: bool = False
-    secret: str = ""
-    by_default: bool = False
-    kept: bool = False
-    certificates: Mapping[str, str] = field(default_factory=dict)
-    stale: tuple[str, bool] | None = None
-    seen: set[str] = field(default_factory=set)
-
-    @property
-    def paths(self) -> list[Path]:
-        """What the host's own virtual service switches: TLS paths only with a certificate, and never without TLS."""
-        return [path for path in self.own if self.secret or not path.tls]
-
-    @property
-    def has_service(self) -> bool:
-        """Whether the host gets a virtual service of its own: there is something that it can switch."""
-        return bool(self.paths)
-
-    @property
-    def certified(self) -> bool:
-        """Whether the host is served with TLS: it has a certificate, and is redirected to HTTPS."""
-        return bool(self.secret) and any(path.tls for path in self.own)
-
-    @property
-    def namespace(self) -> str:
-        """The namespace of the oldest Ingress: of those that are served, if any is."""
-        return (self.paths or self.plain or self.own or self.passed or self.frozen)[0].namespace
-
-    @property
-    def any(self) -> bool:
-        """Whether any path of the host is served, or would be."""
-        return bool(self.plain or self.own or self.passed or self.frozen)
 
 
 class Reading(NamedTuple):
@@ -176,7 +96,7 @@ def read_rules(
             _take_in(served, ingress, paths, host, secrets, standing, context, problems)
     reading.found.extend(tenants[name] for name in sorted(tenants) if tenants[name].any)
     for served in reading.found:
-        _certify(served, host, secrets, standing, context)
+        settle_certificates(served, host, secrets, standing, context)
     return reading
 
 
@@ -265,18 +185,9 @@ def _take_in(
         return
     asked = secret_asked_for(ingress, host, context)
     if asked:
-        stands = _standing_certificates(served.tenant, host, tls_by_default(ingress), standing, context)
-        _choose_secret(served, ingress, host, asked, secrets, problems, stands=bool(stands))
+        problems += choose_secret(served, ingress, host, asked, secrets, standing, context)
     for path in paths:
         _add(served, path._replace(tls=bool(asked)), host, context, problems)
-
-
-def secret_asked_for(ingress: dict[str, Any], host: str, context: Context) -> str:
-    """The Secret (`ns/name`, without a name where `spec.tls` has none) of an Ingress for a host; "" without TLS."""
-    if tls_by_default(ingress):
-        return context.default_secret
-    named = [f"{ingress['ns']}/{entry['secret']}" for entry in ingress["tls"] if host in entry["hosts"]]
-    return named[0] if named else ""
 
 
 def _add(served: Served, path: Path, host: str, context: Context, problems: list[Problem]) -> None:
@@ -348,61 +259,6 @@ def _otherwise(ingress: dict[str, Any], host: str, served: Served) -> Problem:
     passes = "passes its TLS through" if served.passthrough else "does not pass its TLS through"
     text = f"{host} is not served for this Ingress, since an older one {passes}. Use one annotation for all of them."
     return _problem(ingress["ns"], ingress["name"], "PassthroughConflict", text)
-
-
-def _choose_secret(
-    served: Served,
-    ingress: dict[str, Any],
-    host: str,
-    id_: str,
-    secrets: Projections,
-    problems: list[Problem],
-    *,
-    stands: bool,
-) -> None:
-    """Keeps the first usable Secret; says what is wrong with the one asked for here, or that another one is used.
-
-    `stands`: the host has a certificate, which serves on when the Secret is there and can't be used.
-    """
-    by_default = tls_by_default(ingress)
-    name = id_ if by_default else id_.partition("/")[2]
-    fault = secret_fault(name, secrets.get(id_))
-    if fault is not None:
-        keeps = stands and id_ in secrets
-        served.stale = served.stale or ((id_, by_default) if keeps else None)
-        meanwhile = (
-            f"{host} keeps the certificate that it has" if keeps else f"this Ingress has no certificate for {host}"
-        )
-        text = f"{fault.text}. Until then {meanwhile}."
-        problems.append(_problem(ingress["ns"], ingress["name"], fault.reason, text))
-    elif not served.secret:
-        served.secret, served.by_default = id_, by_default
-    elif (served.secret, served.by_default) != (id_, by_default):
-        text = f"{host} has the certificate of Secret {served.secret}, as an older Ingress asks; {id_} is not used."
-        problems.append(_problem(ingress["ns"], ingress["name"], "SecretNotUsed", text))
-
-
-def _certify(served: Served, host: str, secrets: Projections, standing: Collection[ObjectId], context: Context) -> None:
-    """Settles which certificates the host has: of the Secret that can be used, else those that stand."""
-    if not served.secret and served.stale:
-        served.secret, served.by_default = served.stale
-        served.kept = True
-    if served.kept:
-        served.certificates = _standing_certificates(served.tenant, host, served.by_default, standing, context)
-    elif served.secret:
-        made = _certificate_names(host, served.by_default, context)
-        served.certificates = {crt: made[crt] for crt in usable_certificates(secrets[served.secret])}
-
-
-def _certificate_names(host: str, by_default: bool, context: Context) -> dict[str, str]:
-    return context.layout.default_certificates() if by_default else context.layout.certificates(host)
-
-
-def _standing_certificates(
-    tenant: str, host: str, by_default: bool, standing: Collection[ObjectId], context: Context
-) -> dict[str, str]:
-    made = _certificate_names(host, by_default, context)
-    return {crt: name for crt, name in made.items() if object_id("sslkeyandcertificate", tenant, name) in standing}
 
 
 def _member(path: Path, host: str, context: Context, *, kept: bool) -> Member:

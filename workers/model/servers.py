@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.addresses import AddressError, Family, avi_address, family_of, parse_address
 from workers.model.context import Context
-from workers.model.rules import Path
+from workers.model.served import Path
 from workers.model.types import HostSnapshot, Problem
 
 _FAMILIES = {"IPv4": Family.V4, "IPv6": Family.V6}

@@ -23,7 +23,8 @@ from workers.model.certificates import CERTIFICATE, certificates_listed
 from workers.model.context import Context, context_for
 from workers.model.policies import datascript, passthrough_datascript, shard_redirect
 from workers.model.pools import POOL_GROUP, shared_pool_group
-from workers.model.rules import Member, Served, members, parent_of, pool_id, read_rules, service_id
+from workers.model.rules import Member, members, parent_of, pool_id, read_rules, service_id
+from workers.model.served import Served
 from workers.model.types import AviObject, Desired, Facts, ShardSnapshot, object_id
 from workers.model.vips import VSVIP, vsvip_of
 from workers.model.virtualservices import evh_parent, passthrough_insecure, passthrough_parent, sni_parent

@@ -14,7 +14,7 @@ from workers.model.certificates import CERTIFICATE
 from workers.model.context import Context
 from workers.model.markers import PARENT_METADATA, host_metadata, marker, passthrough_metadata, with_checksum
 from workers.model.policies import DATASCRIPT, policy_refs
-from workers.model.rules import Path, Served
+from workers.model.served import Path, Served
 from workers.model.types import AviObject, object_id
 from workers.model.vips import VSVIP
 
