@@ -33,7 +33,7 @@ from workers.model import names
 from workers.model.accept import hosts_of
 from workers.model.context import context_for
 from workers.model.owners import MADE_TYPES, is_ours, owner_of
-from workers.model.routes import routes_active
+from workers.model.routes import routes_active, routes_off
 from workers.model.types import Facts
 from workers.parts import is_ours as is_our_entry
 
@@ -126,12 +126,13 @@ def _object(type_: str, obj: dict[str, Any], yielded: set[str], settings: Settin
 
 def _entries(avi: AviClient, type_: str, field: str, served: str, settings: Settings) -> Iterator[Orphan]:
     """Entries of ours in objects of others that the settings do not name, or in none that they name."""
+    active = not routes_off(settings) if field == "labels" else routes_active(settings)
     for page in avi.pages(type_, tenant=ANY):
         for obj in page.objects:
             number = sum(_is_our_entry(field, entry, settings) for entry in obj.get(field) or ())
-            if number and not (obj["name"] == served and routes_active(settings)):
+            if number and not (obj["name"] == served and active):
                 what = f"{number} of its {field} are ours, and these settings "
-                reason = what + ("write none" if not routes_active(settings) else f"use {served}")
+                reason = what + (f"use {served}" if active else "write none")
                 yield Orphan(type_, name_of(str(obj.get("tenant_ref", ""))), obj["name"], obj["uuid"], "", reason)
 
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.errors import SettingsError
-from shared.settings import Loaded, ServiceType, Settings, VipNetwork, load
+from shared.settings import Loaded, Settings, VipNetwork, load
 from shared.settings.matrix import MATRIX
 from shared.settings.sources import read_values
-from workers.model.routes import CNIS_NOT_SERVED, routes_active
+from workers.model.routes import routes_active, routes_off
 
 Line = tuple[str, str]
 
@@ -26,7 +26,12 @@ _CNI_ADDRESSES = {
     "calico": "the annotations projectcalico.org/IPv4Address and IPv6Address, else InternalIP",
     "antrea": "the annotation node.antrea.io/transport-addresses, else InternalIP",
 }
-_BLOCKS = "Calico's BlockAffinities"
+_POD_NETWORKS = {
+    "calico": "Calico's BlockAffinities",
+    "cilium": "spec.ipam.podCIDRs of the CiliumNodes",
+    "openshift": "the HostSubnets of the OpenShift SDN",
+    "ovn-kubernetes": "the node annotation k8s.ovn.org/node-subnets",
+}
 _FAMILIES = {"V4": "IPv4", "V6": "IPv6", "V4_V6": "IPv4 and IPv6"}
 
 
@@ -104,20 +109,15 @@ def _vips(network: VipNetwork) -> str:
 def _routes(settings: Settings, families: str) -> Iterator[Line]:
     """Where node addresses and pod networks come from."""
     cni = settings.cni_plugin
-    if cni in CNIS_NOT_SERVED:
-        yield "off", f"static routes: this release does not read the pod networks of cniPlugin {cni}"
-        return
-    source = "the node annotation ako.vmware.com/pod-cidrs, else spec.podCIDRs"
+    source = _POD_NETWORKS.get(cni, "the node annotation ako.vmware.com/pod-cidrs, else spec.podCIDRs")
     yield "node addresses", f"{families}, from {_CNI_ADDRESSES.get(cni, 'InternalIP')}"
-    yield "pod networks", f"{_BLOCKS if cni == 'calico' else source}; each becomes a static route by way of its node"
+    yield "pod networks", f"{source}; each becomes a static route by way of its node"
 
 
 def _off(settings: Settings) -> Iterator[Line]:
     """What is not done, and why."""
     if not routes_active(settings):
-        asked = "disableStaticRouteSync is true"
-        other = settings.service_type is not ServiceType.CLUSTER_IP
-        yield "static routes", f"serviceType is {settings.service_type.value}" if other else asked
+        yield "static routes", routes_off(settings) or "primaryInstance is false"
     if not any(network.v6cidr for network in settings.vip_networks):
         yield "IPv6 VIPs", "no vipNetworkList row has a v6cidr"
     if not settings.pipeline.resync_interval:

@@ -8,6 +8,7 @@ simply not expected.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 _ENABLE_TLS = "ako.vmware.com/enable-tls"
 _PASSTHROUGH = "passthrough.ako.vmware.com/enabled"
 _CALICO = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+_OVN = "k8s.ovn.org/node-subnets"
 _POD_CIDRS = "ako.vmware.com/pod-cidrs"
 _POD_CIDR_CNIS = {"", "antrea", "canal", "flannel"}
 _FAMILIES = {"IPv4": 4, "IPv6": 6}
@@ -157,13 +159,21 @@ def _server_families(settings: Settings) -> set[int]:
 
 def _routes(objects: Objects, settings: Settings) -> dict[Network, frozenset[Address]] | None:
     """The pod networks that must be routed. Networks of nodes that have no address of the family are not expected."""
-    if settings.disable_static_routes or settings.service_type is not ServiceType.CLUSTER_IP:
+    if settings.disable_static_routes or settings.service_type is not ServiceType.CLUSTER_IP or not settings.primary:
         return None
     families = _server_families(settings)
     nodes = {node["metadata"]["name"]: node for node in objects.get("Node", ())}
     if settings.cni_plugin == "calico":
         blocks = [each["spec"] for each in objects.get("BlockAffinity", ())]
-        pairs = [(spec["cidr"], spec["node"]) for spec in blocks if str(spec.get("deleted")).lower() != "true"]
+        used = [spec for spec in blocks if str(spec.get("deleted")).lower() != "true"]
+        pairs = [(spec["cidr"], spec["node"]) for spec in used if spec.get("state", "confirmed") == "confirmed"]
+    elif settings.cni_plugin == "cilium":
+        names = [(each["metadata"]["name"], each["spec"]["ipam"]) for each in objects.get("CiliumNode", ())]
+        pairs = [(cidr, name) for name, ipam in names for cidr in ipam.get("podCIDRs") or ()]
+    elif settings.cni_plugin == "openshift":
+        pairs = [(each["subnet"], each["host"]) for each in objects.get("HostSubnet", ())]
+    elif settings.cni_plugin == "ovn-kubernetes":
+        pairs = [(cidr, name) for name, node in nodes.items() for cidr in _ovn_subnets(node)]
     elif settings.cni_plugin in _POD_CIDR_CNIS:
         pairs = [(cidr, name) for name, node in nodes.items() for cidr in _pod_cidrs(node)]
     else:
@@ -175,6 +185,12 @@ def _routes(objects: Objects, settings: Settings) -> dict[Network, frozenset[Add
         if network.version in families and hops:
             found[network] = frozenset(hops)
     return found
+
+
+def _ovn_subnets(node: dict[str, Any]) -> list[str]:
+    annotated = (node["metadata"].get("annotations") or {}).get(_OVN)
+    default = json.loads(annotated)["default"] if annotated else []
+    return [default] if isinstance(default, str) else list(default)
 
 
 def _pod_cidrs(node: dict[str, Any]) -> list[str]:

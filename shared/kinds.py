@@ -5,14 +5,13 @@ The order is the order in which a full list is read: what an Ingress depends on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shared.projection import (
     Projection,
     fnv1a32,
-    project_block_affinity,
     project_endpoint_slice,
     project_ingress,
     project_ingress_class,
@@ -21,9 +20,10 @@ from shared.projection import (
     project_secret,
     project_service,
 )
+from shared.projection_networks import project_block_affinity, project_cilium_node, project_host_subnet
 from shared.settings.model import Settings
 
-__all__ = ["BLOCK_AFFINITY", "KINDS", "Kind", "Projection", "fnv1a32", "kinds_for"]
+__all__ = ["CNI_KINDS", "KINDS", "Kind", "Projection", "fnv1a32", "kinds_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,15 @@ _CORE = "/api/v1"
 _NETWORKING = "/apis/networking.k8s.io/v1"
 _DISCOVERY = "/apis/discovery.k8s.io/v1"
 _CALICO = "/apis/crd.projectcalico.org/v1"
+_CILIUM = "/apis/cilium.io/v2"
+_OPENSHIFT = "/apis/network.openshift.io/v1"
 
-BLOCK_AFFINITY = Kind("BlockAffinity", _CALICO, "blockaffinities", False, True, project_block_affinity)
+CNI_KINDS: Mapping[str, Kind] = {
+    "calico": Kind("BlockAffinity", _CALICO, "blockaffinities", False, True, project_block_affinity),
+    "cilium": Kind("CiliumNode", _CILIUM, "ciliumnodes", False, True, project_cilium_node),
+    "openshift": Kind("HostSubnet", _OPENSHIFT, "hostsubnets", False, True, project_host_subnet),
+}
+"""By `cniPlugin`: the kind that holds the pod networks, where that is not the Node itself."""
 
 KINDS: tuple[Kind, ...] = (
     Kind("Namespace", _CORE, "namespaces", False, False, project_namespace),
@@ -53,13 +60,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("Secret", _CORE, "secrets", True, False, project_secret),
     Kind("IngressClass", _NETWORKING, "ingressclasses", False, False, project_ingress_class),
     Kind("Ingress", _NETWORKING, "ingresses", True, False, project_ingress),
-    BLOCK_AFFINITY,
+    *CNI_KINDS.values(),
 )
 """Every kind, what an Ingress depends on before the Ingress."""
 
 
 def kinds_for(settings: Settings) -> tuple[Kind, ...]:
-    """The kinds that these settings need: BlockAffinities are read with Calico only."""
-    if settings.cni_plugin == "calico":
-        return KINDS
-    return tuple(kind for kind in KINDS if kind is not BLOCK_AFFINITY)
+    """The kinds that these settings need: of those of CNI plugins only the one of theirs."""
+    needless = [kind for cni, kind in CNI_KINDS.items() if cni != settings.cni_plugin]
+    return tuple(kind for kind in KINDS if kind not in needless)

@@ -39,6 +39,7 @@ STATUS_ANNOTATIONS = (
 
 NODE_ANNOTATIONS = (
     "ako.vmware.com/pod-cidrs",
+    "k8s.ovn.org/node-subnets",
     "node.antrea.io/transport-addresses",
     "projectcalico.org/IPv4Address",
     "projectcalico.org/IPv6Address",
@@ -252,20 +253,6 @@ def project_ingress_class(obj: dict[str, Any]) -> Projection:
         "parameters": {key: _text(parameters.get(key)) for key in ("apiGroup", "kind", "name")} if parameters else None,
     }
     return Projection(name, body, marks=(f"change:IngressClass/{name}",))
-
-
-def project_block_affinity(obj: dict[str, Any]) -> Projection:
-    """A BlockAffinity of Calico: a pod network bound to a node. Its `deleted` is a text in the CRD."""
-    _, name, _ = _identity(obj)
-    spec = _map(obj.get("spec"))
-    node = _text(spec.get("node"))
-    body = {
-        "name": name,
-        "node": node,
-        "cidr": _text(spec.get("cidr")),
-        "deleted": str(spec.get("deleted", "")).lower() == "true",
-    }
-    return Projection(name, body, marks=(f"change:Node/{node}",) if node else ())
 
 
 def _identity(obj: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shared.avi.client import AviClient
 from shared.avi.references import parse
-from shared.errors import SettingsError
+from shared.errors import AviNotFound, SettingsError
 from shared.kube import KubeClient
 from shared.settings.matrix import refusals
-from shared.settings.model import ServiceType, Settings
+from shared.settings.model import NodeNetwork, ServiceType, Settings, VipNetwork
 from workers.contact import ANY, find_cloud, must, read_known
 from workers.model.types import Facts
 
@@ -34,7 +36,7 @@ def read_facts(avi: AviClient, kube: KubeClient, settings: Settings) -> Facts:
         cloud_uuid=str(cloud["uuid"]),
         vrf=_vrf(avi, settings),
         dns_domains=tuple(sorted(str(domain) for domain in domains)),
-        node_network_uuids={row.name: _node_network(avi, settings, row.name) for row in settings.node_networks},
+        node_network_uuids=_node_networks(avi, settings),
         cluster_uuid=str(avi.read("cluster").get("uuid", "")),
         license_tier=known.license_tier,
         se_group_uuid=str(group["uuid"]),
@@ -48,10 +50,8 @@ def _vrf(avi: AviClient, settings: Settings) -> str:
         return str(must(found, "ControllerSettings.vrfName", settings.controller.vrf)["name"])
     if settings.service_type is ServiceType.NODE_PORT or not settings.vip_networks:
         return "global"
-    name = settings.vip_networks[0].name
-    network = avi.find("network", name, tenant=ANY, cloud=settings.controller.cloud)
-    ref = str(must(network, "NetworkSettings.vipNetworkList[0].networkName", name).get("vrf_context_ref", ""))
-    return name_of(ref) or "global"
+    network = _network(avi, settings, settings.vip_networks[0], "NetworkSettings.vipNetworkList[0]")
+    return name_of(str(network.get("vrf_context_ref", ""))) or "global"
 
 
 def name_of(reference: str) -> str:
@@ -60,6 +60,22 @@ def name_of(reference: str) -> str:
     return (parsed.name or "") if parsed else ""
 
 
-def _node_network(avi: AviClient, settings: Settings, name: str) -> str:
-    found = avi.find("network", name, tenant=ANY, cloud=settings.controller.cloud)
-    return str(must(found, "NetworkSettings.nodeNetworkList", name)["uuid"])
+def _node_networks(avi: AviClient, settings: Settings) -> dict[str, str]:
+    """The uuid of each node network that is given by its name alone; those given by uuid have to exist, too."""
+    uuids = {}
+    for number, row in enumerate(settings.node_networks):
+        found = _network(avi, settings, row, f"NetworkSettings.nodeNetworkList[{number}]")
+        if not row.uuid:
+            uuids[row.name] = str(found["uuid"])
+    return uuids
+
+
+def _network(avi: AviClient, settings: Settings, row: VipNetwork | NodeNetwork, where: str) -> dict[str, Any]:
+    """The network of a row of the settings: by its uuid where that is given, else by name."""
+    if not row.uuid:
+        found = avi.find("network", row.name, tenant=ANY, cloud=settings.controller.cloud)
+        return must(found, f"{where}.networkName", row.name)
+    try:
+        return avi.get("network", row.uuid, tenant=ANY)
+    except AviNotFound:
+        return must(None, f"{where}.networkUUID", row.uuid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.projection import BUCKETS
 from shared.settings.model import ServiceType, Settings
 from shared.state import Mirror, keys
+from workers.model.routes import routes_active
 from workers.model.types import Facts
 
 
@@ -21,7 +22,7 @@ def expand(mirror: Mirror, settings: Settings, facts: Facts, kind: str, name: st
             if settings.service_type is ServiceType.NODE_PORT:
                 members = mirror.dependents("Hostless", *(f"Bucket/{bucket}" for bucket in range(BUCKETS)))
                 found = {member.partition(" ")[0] for member in members}
-            elif not settings.disable_static_routes:
+            elif routes_active(settings):
                 found = {keys.routes_key(settings.controller.tenant, facts.vrf)}
     return sorted(found)
 

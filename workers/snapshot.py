@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from shared.errors import StateError
+from shared.kinds import CNI_KINDS
 from shared.projection import DEFAULT_CERTIFICATE, DEFAULT_SECRET, generated_host, tls_by_default
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
@@ -140,10 +141,12 @@ class Snapshots:
         return snapshot, facts or self.facts()
 
     def routes(self, facts: Facts | None = None) -> tuple[RoutesSnapshot, Facts]:
-        """The nodes and, for calico, their address blocks. `facts` take the place of those of the last census."""
+        """The nodes and their CNI's objects. `facts` take the place of those of the last census."""
         nodes = tuple(self.mirror.all("Node").values())
-        blocks = tuple(self.mirror.all("BlockAffinity").values())
-        return RoutesSnapshot(nodes, blocks), facts or read_facts(self.state)
+        kinds = [kind.name for kind in CNI_KINDS.values()]
+        seen = [kind for kind, version in zip(kinds, self.mirror.version(kinds), strict=True) if version is not None]
+        networks = {kind: tuple(self.mirror.all(kind).values()) for kind in seen}
+        return RoutesSnapshot(nodes, networks), facts or read_facts(self.state)
 
     def status(self, kind: str, id_: str) -> StatusSnapshot | None:
         """What the status of one object needs; None when the object is not there."""

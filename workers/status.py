@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Turns the problems of a run into Events, once each: a repeated run with the same problems says nothing new."""
+    """Turns the problems of a run into Events, once each: a repeated run says what is new among them."""
 
     def __init__(self, state: State, kube: KubeClient, *, events: bool = True, pod: tuple[str, str] = ("", "")) -> None:
         """`pod` is our own as (namespace, name), which mistakes in the settings concern; no name: there is none."""
@@ -49,14 +49,16 @@ class Reporter:
             problems.append(Problem("Pod", *self.pod, "InvalidSettings", str(result.error)))
         if key == keys.RESYNC:
             self._refused(result.error)
-        digest = _digest(problems)
-        if digest == claim.problems:
+        digests = {_digest(problem): problem for problem in problems}
+        known = set(claim.problems.split())
+        if digests.keys() == known:
             return
-        for problem in problems:
-            self.event(problem)
+        for digest, problem in digests.items():
+            if digest not in known:
+                self.event(problem)
         with bounded():
             if problems:
-                self.state.client.hset(self.state.key("problems"), key, digest)
+                self.state.client.hset(self.state.key("problems"), key, " ".join(sorted(digests)))
             else:
                 self.state.client.hdel(self.state.key("problems"), key)
 
@@ -76,7 +78,8 @@ class Reporter:
         if not self.events:
             return
         id_ = f"{problem.namespace}/{problem.name}" if problem.namespace else problem.name
-        uid = str(self.mirror.get(problem.kind, [id_]).get(id_, {}).get("uid", ""))
+        # Of a node kubectl shows the Events whose uid is its name, as the kubelet writes them.
+        uid = id_ if problem.kind == "Node" else str(self.mirror.get(problem.kind, [id_]).get(id_, {}).get("uid", ""))
         try:
             self.kube.emit_event(
                 problem.kind,
@@ -231,8 +234,5 @@ def _keep_unknown(
     return {"ingress": rows, "annotations": {**current["annotations"], **wanted["annotations"]}}
 
 
-def _digest(problems: list[Problem]) -> str:
-    if not problems:
-        return ""
-    text = "\n".join(sorted(repr(problem) for problem in problems))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _digest(problem: Problem) -> str:
+    return hashlib.sha256(repr(problem).encode()).hexdigest()[:12]

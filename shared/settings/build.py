@@ -81,6 +81,7 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
         auto_fqdn=l4["auto_fqdn"],
         default_domain=network["default_domain"] or l4["default_domain"],
         disable_static_routes=ako["disable_static_routes"],
+        primary=ako["primary"],
         pod_namespace=pod_namespace,
         gates=frozenset(
             str(field.data_key)

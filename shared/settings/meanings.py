@@ -18,7 +18,7 @@ MEANINGS: dict[str, str] = {
     "AKOSettings.fullSyncFrequency": "Seconds between two censuses, which repair what was edited on the controller; 0 for never.",
     "AKOSettings.logLevel": "How much is logged: DEBUG, INFO, WARN or ERROR; followed while running.",
     "AKOSettings.layer7Only": "true: Services of type LoadBalancer are left to others; this release serves none of them yet.",
-    "AKOSettings.primaryInstance": "false: a second instance in the same cluster, which writes no static routes.",
+    "AKOSettings.primaryInstance": "false: a further instance in the same cluster: it writes no static routes, its namespace stands in its created_by and parents' names, and it needs a Redis database of its own.",
     "AKOSettings.enableEvents": "false: no Kubernetes Events are written; followed while running.",
     "AKOSettings.apiServerPort": "Port of /healthz and /readyz of each process.",
     "AKOSettings.deleteConfig": "true: everything of this cluster is taken off the controller, and then nothing is done; followed while running.",

@@ -126,6 +126,7 @@ class Settings:
     `strict_hosts`: a host belongs to one namespace (EVH only, as with AKO).
     `kubernetes_paths`: `Prefix` matches whole elements of a path.
     `gates` are the feature gates of the IPv6 support matrix that are on. `delete_config` takes away everything of ours.
+    Not `primary`: a further instance in the same cluster, which bears its namespace in names where AKO does.
     """
 
     cluster_name: str
@@ -145,6 +146,7 @@ class Settings:
     auto_fqdn: AutoFqdn = AutoFqdn.DEFAULT
     default_domain: str = ""
     disable_static_routes: bool = False
+    primary: bool = True
     pod_namespace: str = "avi-system"
     namespace_label: tuple[str, str] = ("", "")
     blocked_namespaces: frozenset[str] = frozenset()
@@ -159,8 +161,13 @@ class Settings:
 
     @property
     def created_by(self) -> str:
-        """The `created_by` mark on the objects of this cluster."""
-        return f"ako-{self.cluster_name}"
+        """The `created_by` mark on the objects of this cluster, or of this instance when it is not the primary one."""
+        return f"ako-{self.cluster_name}" + ("" if self.primary else f"-{self.pod_namespace}")
+
+    @property
+    def instance(self) -> str:
+        """What stands before the names of shared parents after the prefix: the namespace of a further instance."""
+        return "" if self.primary else f"{self.pod_namespace}-"
 
     def digest(self) -> str:
         """A stable id of every field that enters the model (`pipeline` does not)."""

@@ -131,7 +131,7 @@ class AkoSettings(Section):
     )
     # No Service of type LoadBalancer is served yet, so both values of layer7Only mean the same until then.
     layer7_only = Flag("layer7Only", default=False)
-    primary = Flag("primaryInstance", default=True, env="PRIMARY_AKO_FLAG", use=_DECISIVE)
+    primary = Flag("primaryInstance", default=True, env="PRIMARY_AKO_FLAG")
     events = Flag("enableEvents", default=True)
     api_port = Number("apiServerPort", 1, 65_535, whole=True, default=8080, env="AKO_API_PORT")
     delete_config = Flag("deleteConfig", default=False)

@@ -1,6 +1,6 @@
 -- ARGV: token, worker, lease in us, settings digest, key...
 -- Takes the first claimable of the named keys, else the head of `ready`. Claiming again with a token returns its claim.
--- Returns {} when there is nothing to do, else {key, incarnation, failures, waited, cause, class, digest of its known
+-- Returns {} when there is nothing to do, else {key, incarnation, failures, waited, cause, class, digests of its known
 -- problems, lost leases, 1 when a census holds the key}.
 local token, worker, lease, digest = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now, inc = now_us(), incarnation()

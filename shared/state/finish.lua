@@ -15,9 +15,11 @@ local started = tonumber(string.match(claim, '(%d+)$'))
 call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key); call('HDEL', LOST, key); call('HDEL', WRITING, key)
 if string.sub(key, 1, 6) == 'shard:' then
   call('HSET', ENDED, key, string.format('%d %d', now, now - started))
-elseif string.sub(key, 1, 5) == 'host:' then
+end
+local quiet = QUIET[string.match(key, '^%a+')]
+if quiet then
   local streak = tonumber(string.match(call('GET', P .. 'pace:' .. key) or '', '(%d+)$') or '-1') + 1
-  call('SET', P .. 'pace:' .. key, string.format('%d %d', now, streak), 'PX', 3000)
+  call('SET', P .. 'pace:' .. key, string.format('%d %d', now, streak), 'PX', quiet)
 end
 
 if row ~= '-' then

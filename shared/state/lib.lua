@@ -11,6 +11,7 @@ local OWNER, STANDS, TOMBS, ROWS = P .. 'owner', P .. 'stands', P .. 'tombs', P 
 local ALONE, HELD, LEAVING = P .. 'alone', P .. 'held', P .. 'leaving'
 local ALONE_AFTER = 3 -- lost leases
 local WRITING = P .. 'writing' -- key -> the object that its run is writing by PUT
+local QUIET = { host = 3000, routes = 15000 } -- ms without a run after which a key that is paced begins anew
 local MOVED = P .. 'moved' -- hosts whose Ingresses or Secrets have changed since their last finished run
 
 local function call(...) return redis.call(...) end
@@ -44,16 +45,22 @@ end
 
 -- A host that keeps changing is run at growing distances: three times at once, then 0.4 s after its last end, 0.8 s and
 -- from then on 1.6 s. Three seconds without a run begin anew (see finish.lua).
+-- Routes gather the changes of all nodes, each write being the whole VRF: 2 s after the first of a row, then 10 s; a
+-- quarter of a minute without a run begins anew.
 local function paced(key, now)
   local at, streak = string.match(call('GET', P .. 'pace:' .. key) or '', '^(%d+) (%d+)$')
-  if not at or tonumber(streak) < 2 then return now end
+  if not at then return now end
+  if string.sub(key, 1, 7) == 'routes:' then
+    return math.max(now, tonumber(at) + (streak == '0' and 2000000 or 10000000))
+  end
+  if tonumber(streak) < 2 then return now end
   return math.max(now, tonumber(at) + math.min(1600000, 100000 * 2 ^ tonumber(streak)))
 end
 
 -- A shard gathers the changes of its hosts: not again before max(0.5 s, 4 x its last duration) after its last end.
 -- `changed`: it is a change that asks, not something that was waited for.
 local function debounced(key, now, changed)
-  if changed and string.sub(key, 1, 5) == 'host:' then return paced(key, now) end
+  if changed and QUIET[string.match(key, '^%a+')] then return paced(key, now) end
   if string.sub(key, 1, 6) ~= 'shard:' then return now end
   local ended = call('HGET', ENDED, key)
   if not ended then return now end

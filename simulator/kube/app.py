@@ -44,7 +44,7 @@ class KubeSimulator:
     """A cluster's API server. `handle` is the handler for `simulator.server`; the parts are there for tests.
 
     `ring` is how many changes can be resumed from, `bookmark_interval` is in seconds, `families` are the cluster's
-    Service families. `usual_crds`: Calico's BlockAffinity and AKO's kinds are there from the start.
+    Service families. `usual_crds`: the kinds of Calico, Cilium, the OpenShift SDN and AKO are there from the start.
     """
 
     def __init__(

@@ -68,7 +68,11 @@ def test_a_good_file_is_summarized(values: Path, capsys: pytest.CaptureFixture[s
     [
         ("cniPlugin: antrea, ipFamily: V6", "IPv6, from the annotation node.antrea.io/transport-addresses"),
         ("cniPlugin: flannel", "the node annotation ako.vmware.com/pod-cidrs, else spec.podCIDRs"),
-        ("cniPlugin: cilium", "static routes: this release does not read the pod networks of cniPlugin cilium"),
+        ("cniPlugin: cilium", "spec.ipam.podCIDRs of the CiliumNodes"),
+        ("cniPlugin: openshift", "the HostSubnets of the OpenShift SDN"),
+        ("cniPlugin: ovn-kubernetes", "the node annotation k8s.ovn.org/node-subnets"),
+        ("cniPlugin: ncp", "static routes: NSX routes to the pods of cniPlugin ncp"),
+        ("primaryInstance: false", "static routes: primaryInstance is false"),
         ("disableStaticRouteSync: true", "static routes: disableStaticRouteSync is true"),
         ("fullSyncFrequency: 0", "periodic census: its interval is 0"),
         ("ipFamily: V4", "IPv6 VIPs: no vipNetworkList row has a v6cidr"),

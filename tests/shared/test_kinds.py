@@ -241,19 +241,29 @@ def test_a_node_keeps_internal_addresses_in_order_and_the_pod_networks() -> None
 
 
 def test_wide_kinds_mark_a_change_key() -> None:
-    """Node, Namespace, IngressClass and BlockAffinity are expanded later, so they mark only their change key."""
+    """Cluster-wide kinds are expanded later, so they mark only a change key; those of CNIs that of their node."""
     assert PROJECT["Namespace"]({"metadata": {"name": "red"}}).marks == ("change:Namespace/red",)
     assert PROJECT["IngressClass"]({"metadata": {"name": "avi-lb"}}).marks == ("change:IngressClass/avi-lb",)
     projection = PROJECT["BlockAffinity"](block("b1", "n1", "10.0.0.0/26", deleted="true"))
     assert projection.marks == ("change:Node/n1",)
-    assert projection.body == {"name": "b1", "node": "n1", "cidr": "10.0.0.0/26", "deleted": True}
+    assert projection.body == {"name": "b1", "node": "n1", "cidr": "10.0.0.0/26", "deleted": True, "state": ""}
+    cilium = {"metadata": {"name": "n1"}, "spec": {"ipam": {"podCIDRs": ["10.0.0.0/24", 7, ""]}}}
+    assert PROJECT["CiliumNode"](cilium).body == {"name": "n1", "node": "n1", "pod_cidrs": ["10.0.0.0/24"]}
+    assert PROJECT["CiliumNode"](cilium).marks == ("change:Node/n1",)
+    subnet = PROJECT["HostSubnet"]({"metadata": {"name": "h"}, "host": "n1", "subnet": "10.0.0.0/23"})
+    assert subnet.body == {"name": "h", "node": "n1", "subnet": "10.0.0.0/23"}
+    assert subnet.marks == ("change:Node/n1",)
 
 
-def test_block_affinities_are_watched_with_calico_only() -> None:
-    """The optional kind is asked for only where it exists."""
-    assert {kind.name for kind in kinds_for(settings())} == {kind.name for kind in KINDS} - {"BlockAffinity"}
-    assert kinds_for(settings(cni_plugin="calico")) == KINDS
-    assert [kind.name for kind in KINDS if kind.optional] == ["BlockAffinity"]
+@pytest.mark.parametrize(
+    ("cni", "kind"), [("calico", "BlockAffinity"), ("cilium", "CiliumNode"), ("openshift", "HostSubnet"), ("", "")]
+)
+def test_the_kind_of_a_cni_is_watched_with_that_cni_only(cni: str, kind: str) -> None:
+    """An optional kind is asked for only where it exists."""
+    assert {each.name for each in kinds_for(settings(cni_plugin=cni)) if each.optional} == ({kind} - {""})
+    assert [each for each in kinds_for(settings(cni_plugin=cni)) if not each.optional] == [
+        each for each in KINDS if not each.optional
+    ]
 
 
 FIELDS = [

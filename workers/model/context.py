@@ -83,17 +83,15 @@ def _context(settings: Settings, facts: Facts) -> Context:
 
 
 def _placement(settings: Settings, facts: Facts) -> list[dict[str, Any]]:
+    """The networks of the nodes, of both families whatever `ipFamily` is, in the order of the settings, once each."""
     if facts.cloud_type not in PLACEMENT_CLOUDS:
         return []
-    uuids = facts.node_network_uuids
-    return [
-        {
-            "network_ref": names.network_ref(network.name, network.uuid or uuids.get(network.name, "")),
-            "subnet": avi_subnet(cidr),
-        }
+    rows = dict.fromkeys(
+        (names.network_ref(network.name, network.uuid or facts.node_network_uuids.get(network.name, "")), cidr)
         for network in settings.node_networks
         for cidr in network.cidrs
-    ]
+    )
+    return [{"network_ref": ref, "subnet": avi_subnet(cidr)} for ref, cidr in rows]
 
 
 def _unserved(settings: Settings) -> str:

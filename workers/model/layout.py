@@ -31,7 +31,8 @@ _SIZES = (ShardSize.LARGE, ShardSize.DEDICATED)  # one with parents, one without
 class Layout:
     """One form. `size` is DEDICATED when every host has a virtual service of its own.
 
-    `direct`: the rules of a host's own virtual service lead straight to pools; never with EVH.
+    `direct`: the rules of a host's own virtual service lead straight to pools; never with EVH. `instance` comes after
+    `prefix` in the names of shared parents (see `Settings.instance`).
     """
 
     prefix: str
@@ -40,6 +41,7 @@ class Layout:
     per_namespace: bool = False
     direct: bool = False
     passthrough: ShardSize = ShardSize.SMALL
+    instance: str = ""
 
     @property
     def dedicated(self) -> bool:
@@ -60,21 +62,21 @@ class Layout:
         if self.dedicated:
             return ""
         if self.per_namespace:
-            return Parent.of_namespace(namespace).name(self.prefix)
-        return Parent.of_shard(self.evh, names.shard_number(host, self.size)).name(self.prefix)
+            return Parent.of_namespace(namespace).name(self._parents)
+        return Parent.of_shard(self.evh, names.shard_number(host, self.size)).name(self._parents)
 
     def passthrough_parent(self, host: str) -> str:
         """The shared parent of a host whose TLS is passed through."""
-        return Parent.of_passthrough(names.passthrough_number(host, self.passthrough)).name(self.prefix)
+        return Parent.of_passthrough(names.passthrough_number(host, self.passthrough)).name(self._parents)
 
     def passes(self, parent: str) -> bool:
         """Whether a parent of this name passes TLS through."""
-        found = Parent.parse(parent, self.prefix)
+        found = Parent.parse(parent, self._parents)
         return found is not None and found.passthrough
 
     def gives(self, parent: str) -> bool:
         """Whether this layout gives any host a parent of this name."""
-        found = Parent.parse(parent, self.prefix)
+        found = Parent.parse(parent, self._parents)
         if found is not None and found.passthrough:
             return not self.passthrough.value or int(found.shard) < self.passthrough.value
         if found is None or self.dedicated or found.evh is not self.evh:
@@ -95,7 +97,7 @@ class Layout:
 
     def refs(self, parent: str) -> list[str]:
         """The indexes of the mirror that lead to the Ingresses of a parent's hosts; [] for one that nobody has."""
-        found = Parent.parse(parent, self.prefix)
+        found = Parent.parse(parent, self._parents)
         if found is None or not self.gives(parent):
             return []
         if found.namespace:
@@ -133,6 +135,10 @@ class Layout:
         return self._name(base + (f"-{service}" if self.evh else "") + ending)
 
     @property
+    def _parents(self) -> str:
+        return self.prefix + self.instance
+
+    @property
     def _suffix(self) -> str:
         return _DEDICATED if self.dedicated else ""
 
@@ -145,7 +151,13 @@ def layout_of(settings: Settings) -> Layout:
     per_namespace = settings.evh and settings.vip_per_namespace
     direct = settings.no_pool_group and not settings.evh
     return Layout(
-        settings.prefix, settings.evh, settings.shard_size, per_namespace, direct, passthrough=settings.passthrough_size
+        settings.prefix,
+        settings.evh,
+        settings.shard_size,
+        per_namespace,
+        direct,
+        settings.passthrough_size,
+        settings.instance,
     )
 
 

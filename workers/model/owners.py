@@ -44,7 +44,7 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
     name, markers = str(obj.get("name", "")), _markers(obj)
     if set(markers) == {"clustername"}:
         parent = names.secure(name) if type_ in (VIRTUAL_SERVICE, POLICY_SET) else name
-        found = names.Parent.parse(parent, settings.prefix)
+        found = names.Parent.parse(parent, settings.prefix + settings.instance)
         if type_ not in (POOL, CERTIFICATE) and found is not None and (found.passthrough or parent == name):
             return names.shard_key(_tenant(obj, settings), parent)
         if type_ == CERTIFICATE and name in _default_names(settings):

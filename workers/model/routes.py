@@ -1,19 +1,23 @@
 """Static routes to the pods: for each pod network of a node, a route by way of that node.
 
 The next hop has the family of the prefix, by type; a node without an address of that family gets no route for it and a
-problem, never a route of mixed families. Only the families of `ipFamily` are routed. Where pod networks come from:
-calico's BlockAffinities; for every other CNI the node annotation `ako.vmware.com/pod-cidrs` (both families, unlike
-AKO), else `spec.podCIDRs`. CNIs that keep them elsewhere are not served, and then no route is touched.
+problem, never a route of mixed families. Only the families of `ipFamily` are routed. Where pod networks come from is
+told by `workers.model.podnetworks`. While no object of the kind that a CNI plugin keeps them in was ever seen, nothing
+is known of them, and no route is touched.
 
 Route ids are made of node name and prefix, so a restart, another worker or a route that vanishes changes none of the
-others; AKO's change at every start. One prefix is routed once per VRF: of two nodes that claim it, the first by name
-has it.
+others; AKO's change at every start.
+
+**An address is routed to one node: the first by name of those that claim it.** So a network that equals or lies in one
+of a node with an earlier name is not routed. A larger one around it is: the longer prefix wins on the Service Engines,
+so that nothing is taken from the other node. Either way the node with the later name is told. Networks of one node may
+lie in each other.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from shared.addresses import (
@@ -30,19 +34,25 @@ from shared.addresses import (
 from shared.kinds import fnv1a32
 from shared.settings.model import ServiceType, Settings
 from workers.model.context import Context, context_for
+from workers.model.podnetworks import Source, source_of
 from workers.model.types import Desired, Facts, Problem, RoutesSnapshot, SharedPart
 
-POD_CIDRS_ANNOTATION = "ako.vmware.com/pod-cidrs"
 CALICO_ANNOTATIONS = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
 ANTREA_ANNOTATION = "node.antrea.io/transport-addresses"
 
-CNIS_NOT_SERVED = frozenset({"openshift", "ovn-kubernetes", "cilium", "ncp"})
-"""CNI plugins whose pod networks are in places that this release doesn't read."""
+
+def routes_off(settings: Settings) -> str:
+    """Why this cluster has no static routes at all, "" when it has. The SE group's label goes with them."""
+    if settings.service_type is not ServiceType.CLUSTER_IP:
+        return f"serviceType is {settings.service_type.value}"
+    if settings.disable_static_routes:
+        return "disableStaticRouteSync is true"
+    return "NSX routes to the pods of cniPlugin ncp" if settings.cni_plugin == "ncp" else ""
 
 
 def routes_active(settings: Settings) -> bool:
-    """Whether static routes are ours to write (and with them the SE group's label): ClusterIP, and not switched off."""
-    return settings.service_type is ServiceType.CLUSTER_IP and not settings.disable_static_routes
+    """Whether static routes are ours to write: the cluster has some, and this is its primary instance."""
+    return settings.primary and not routes_off(settings)
 
 
 def desired_routes(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -> Desired:
@@ -51,31 +61,81 @@ def desired_routes(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -
         return Desired()
     if settings.delete_config:
         return Desired(shared=(SharedPart("vrfcontext", settings.controller.tenant, facts.vrf, "static_routes", ()),))
-    if settings.cni_plugin in CNIS_NOT_SERVED:
-        return Desired(problems=tuple(_not_served(node, settings) for node in snapshot.nodes))
     context = context_for(settings, facts)
-    blocks = _blocks_by_node(snapshot.blocks)
+    nodes = sorted(snapshot.nodes, key=lambda each: str(each["name"]))
+    source = source_of(settings.cni_plugin, snapshot)
+    if isinstance(source, str):
+        return Desired(problems=tuple(_unseen(node, source, settings) for node in nodes))
     problems: list[Problem] = []
-    entries: list[dict[str, Any]] = []
-    owners: dict[Network, str] = {}
+    routed = _Routed()
+    for node in nodes:
+        _route_node(node, source, context, routed, problems)
+    problems += routed.overlaps()
     ids: set[str] = set()
-    for node in sorted(snapshot.nodes, key=lambda each: str(each["name"])):
-        hops = _addresses(node, context, problems)
-        for prefix in _prefixes(node, blocks, context, problems):
-            hop = hops.get(family_of(prefix))
-            if hop is None:
-                problems.append(_no_address(node, prefix))
-            elif prefix in owners:
-                text = f"The pod network {prefix} is routed to node {owners[prefix]} already."
-                problems.append(_problem(node, "PodNetworkTaken", text))
-            else:
-                owners[prefix] = node["name"]
-                entries.append(_route(node["name"], prefix, hop, ids, settings))
-    part = SharedPart("vrfcontext", settings.controller.tenant, facts.vrf, "static_routes", tuple(entries))
+    entries = tuple(_entry(node, prefix, hop, ids, settings) for prefix, node, hop in routed.ways)
+    part = SharedPart("vrfcontext", settings.controller.tenant, facts.vrf, "static_routes", entries)
     return Desired(problems=tuple(problems), shared=(part,))
 
 
-def _route(node: str, prefix: Network, hop: Address, ids: set[str], settings: Settings) -> dict[str, Any]:
+class _Routed:
+    """The networks that are routed so far, and to which nodes."""
+
+    def __init__(self) -> None:
+        self.ways: list[tuple[Network, str, Address]] = []
+        self._owners: dict[tuple[int, int, int], tuple[Network, str]] = {}
+        self._lengths: dict[int, set[int]] = {4: set(), 6: set()}
+
+    def add(self, prefix: Network, node: str, hop: Address) -> None:
+        """Routes a network to a node."""
+        self.ways.append((prefix, node, hop))
+        self._owners[_key(prefix, prefix.prefixlen)] = (prefix, node)
+        self._lengths[prefix.version].add(prefix.prefixlen)
+
+    def around(self, prefix: Network, node: str) -> Iterator[tuple[Network, str]]:
+        """The routed networks of other nodes that hold all of `prefix` or are the same, the largest first."""
+        for length in sorted(self._lengths[prefix.version]):
+            found = self._owners.get(_key(prefix, length)) if length <= prefix.prefixlen else None
+            if found is not None and found[1] != node:
+                yield found
+
+    def overlaps(self) -> Iterator[Problem]:
+        """A problem for each routed network that has holes, since parts of it are routed to other nodes."""
+        holes: dict[tuple[Network, str], list[str]] = {}
+        for prefix, node, _ in self.ways:
+            for larger in self.around(prefix, node):
+                holes.setdefault(larger, []).append(f"{prefix} of node {node}")
+        for (prefix, node), inside in holes.items():
+            shown = ", ".join(inside[:3]) + (f" and {len(inside) - 3} more" if len(inside) > 3 else "")
+            text = (
+                f"The pod network {prefix} holds {shown}: these are routed to their nodes, the rest of it to this one."
+            )
+            yield _problem(node, "PodNetworksOverlap", text + " Give each node networks of its own.")
+
+
+def _key(network: Network, length: int) -> tuple[int, int, int]:
+    """The network of that length around this one."""
+    return network.version, length, int(network.network_address) >> (network.max_prefixlen - length)
+
+
+def _route_node(
+    node: dict[str, Any], source: Source, context: Context, routed: _Routed, problems: list[Problem]
+) -> None:
+    name = node["name"]
+    hops = _addresses(node, context, problems)
+    for prefix in _prefixes(node, source, context, problems):
+        hop = hops.get(family_of(prefix))
+        if hop is None:
+            problems.append(_no_address(name, prefix))
+        elif taken := next(routed.around(prefix, name), None):
+            network, other = taken
+            lies = "" if network == prefix else f"lies in {network}, which "
+            text = f"The pod network {prefix} {lies}is routed to node {other} already, so it is not routed to this one."
+            problems.append(_problem(name, "PodNetworkTaken", text + " Give each node networks of its own."))
+        else:
+            routed.add(prefix, name, hop)
+
+
+def _entry(node: str, prefix: Network, hop: Address, ids: set[str], settings: Settings) -> dict[str, Any]:
     stem = f"{settings.cluster_name}-{hashlib.sha256(node.encode()).hexdigest()[:8]}"
     number = fnv1a32(f"{node} {prefix}")
     while f"{stem}-{number}" in ids:
@@ -89,39 +149,32 @@ def _route(node: str, prefix: Network, hop: Address, ids: set[str], settings: Se
     }
 
 
-def _prefixes(
-    node: dict[str, Any], blocks: dict[str, list[str]], context: Context, problems: list[Problem]
-) -> list[Network]:
+def _prefixes(node: dict[str, Any], source: Source, context: Context, problems: list[Problem]) -> list[Network]:
     """The node's pod networks of the wanted families, each once, sorted."""
-    calico = context.settings.cni_plugin == "calico"
-    annotation = node["annotations"].get(POD_CIDRS_ANNOTATION, "")
-    if calico:
-        texts: Iterable[str] = blocks.get(node["name"], [])
-    elif annotation.strip():
-        texts = [text for each in annotation.split(",") if (text := each.strip())]
-    else:
-        texts = node["pod_cidrs"]
+    stands = source(node)
     found = set()
-    for text in texts:
+    for text in stands.texts:
         try:
-            network = parse_network(text)
+            network = _pod_network(text)
         except AddressError as error:
-            problems.append(_problem(node, "MalformedPodNetwork", f"{error}; it is left out."))
+            told = f"{stands.where}: {error}; it is left out."
+            problems.append(_problem(node["name"], "MalformedPodNetwork", told))
             continue
         if family_of(network) in context.families:
             found.add(network)
-    if not found and not calico:
+    if not found and stands.lacking:
         wanted = " or ".join(family.value for family in context.families)
-        problems.append(_problem(node, "NoPodNetwork", f"The node has no {wanted} pod network, so nothing is routed."))
+        lacking = f"{stands.where} has {', '.join(stands.texts)}" if stands.texts else stands.lacking
+        text = f"The node has no {wanted} pod network, so nothing is routed to its pods: {lacking}."
+        problems.append(_problem(node["name"], "MalformedPodNetwork" if stands.wrong else "NoPodNetwork", text))
     return sorted(found, key=lambda each: (each.version, int(each.network_address), each.prefixlen))
 
 
-def _blocks_by_node(blocks: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
-    by_node: dict[str, list[str]] = {}
-    for block in blocks:
-        if not block["deleted"]:
-            by_node.setdefault(block["node"], []).append(block["cidr"])
-    return by_node
+def _pod_network(text: str) -> Network:
+    network = parse_network(text)
+    if not network.prefixlen:
+        raise AddressError(f"{text!r} is every address there is, which no node has")
+    return network
 
 
 def _addresses(node: dict[str, Any], context: Context, problems: list[Problem]) -> dict[Family, Address]:
@@ -131,11 +184,16 @@ def _addresses(node: dict[str, Any], context: Context, problems: list[Problem]) 
         try:
             address = parse_address(text)
         except AddressError as error:
-            problems.append(_problem(node, "MalformedNodeAddress", f"{where}: {error}; it is left out."))
+            problems.append(_problem(node["name"], "MalformedNodeAddress", f"{where}: {error}; it is left out."))
             continue
-        if family_of(address) in context.families:
+        if family_of(address) in context.families and not _is_local(address):
             found.setdefault(family_of(address), address)
     return found
+
+
+def _is_local(address: Address) -> bool:
+    """Whether an address means nothing to others than the node itself or its neighbours."""
+    return address.is_link_local or address.is_loopback or address.is_unspecified or address.is_multicast
 
 
 def _address_texts(node: dict[str, Any], cni: str) -> list[tuple[str, str]]:
@@ -150,18 +208,19 @@ def _address_texts(node: dict[str, Any], cni: str) -> list[tuple[str, str]]:
     return texts + [("InternalIP", text) for text in node["addresses"]]
 
 
-def _no_address(node: dict[str, Any], prefix: Network) -> Problem:
+def _no_address(node: str, prefix: Network) -> Problem:
     family = "IPv4" if family_of(prefix) is Family.V4 else "IPv6"
-    text = f"The node has no {family} InternalIP, so its pod network {prefix} is not routed. Give it an address."
-    return _problem(node, "NoNodeAddress", text)
+    text = f"The node has no {family} InternalIP that others can reach, so its pod network {prefix} is not routed."
+    return _problem(node, "NoNodeAddress", text + " Give it an address.")
 
 
-def _not_served(node: dict[str, Any], settings: Settings) -> Problem:
+def _unseen(node: dict[str, Any], kind: str, settings: Settings) -> Problem:
     text = (
-        f"Pod networks of cniPlugin {settings.cni_plugin} are not read by this release; no route is written or removed."
+        f"No {kind} was ever seen in the cluster, so the pod networks of its nodes are not known and no route is "
+        f"written or removed. Is cniPlugin {settings.cni_plugin} the cluster's CNI?"
     )
-    return _problem(node, "CniNotServed", text)
+    return _problem(node["name"], "PodNetworksUnknown", text)
 
 
-def _problem(node: dict[str, Any], reason: str, message: str) -> Problem:
-    return Problem("Node", "", node["name"], reason, message)
+def _problem(node: str, reason: str, message: str) -> Problem:
+    return Problem("Node", "", node, reason, message)

@@ -198,10 +198,13 @@ class CertificateSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class RoutesSnapshot:
-    """The nodes of the cluster and, for calico, the address blocks bound to them."""
+    """The nodes of the cluster and, by kind, the objects in which CNI plugins keep the nodes' pod networks.
+
+    A kind of which no object was ever seen is not in `networks`: that says nothing of what there is.
+    """
 
     nodes: tuple[dict[str, Any], ...]
-    blocks: tuple[dict[str, Any], ...] = ()
+    networks: Mapping[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,7 +261,6 @@ def test_a_warning_names_the_variable_it_came_from() -> None:
     [
         ({"NetworkSettings": {"enableRHI": "true"}}, "NetworkSettings.enableRHI"),
         ({"L7Settings": {"serviceType": "NodePort"}}, "L7Settings.serviceType"),
-        ({"AKOSettings": {"primaryInstance": False}}, "AKOSettings.primaryInstance"),
         ({"AKOSettings": {"vpcMode": True}}, "AKOSettings.vpcMode"),
         ({"NetworkSettings": {"nsxtT1LR": "t1"}}, "NetworkSettings.nsxtT1LR"),
     ],

@@ -32,8 +32,8 @@ def test_hosts_and_shards_want_nothing() -> None:
 def test_shared_lists_lose_our_part() -> None:
     """Our routes and our label are wanted as an empty part, which is another thing than no part at all."""
     facts = World(settings()).facts
-    chosen = replace(settings(delete_config=True), cni_plugin="ncp")
-    snapshot = RoutesSnapshot((node("n1", "10.50.0.1", cidrs=["10.244.1.0/24"]),), ())
+    chosen = replace(settings(delete_config=True), cni_plugin="cilium")
+    snapshot = RoutesSnapshot((node("n1", "10.50.0.1", cidrs=["10.244.1.0/24"]),))
     (routes,) = desired_routes(snapshot, chosen, facts).shared
     (label,) = desired_segroup(chosen, facts).shared
     assert (routes.field, routes.entries) == ("static_routes", ())

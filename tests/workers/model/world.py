@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from shared.kinds import KINDS
+from shared.kinds import CNI_KINDS, KINDS
 from shared.projection import DEFAULT_SECRET, tls_by_default
 from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
 from tests import pems
@@ -166,7 +166,8 @@ class World:
         return desired_shard(snapshot, self.settings, self.facts)
 
     def routes(self) -> Desired:
-        snapshot = RoutesSnapshot(tuple(self.of("Node").values()), tuple(self.of("BlockAffinity").values()))
+        networks = {kind.name: tuple(self.of(kind.name).values()) for kind in CNI_KINDS.values() if self.of(kind.name)}
+        snapshot = RoutesSnapshot(tuple(self.of("Node").values()), networks)
         return desired_routes(snapshot, self.settings, self.facts)
 
     def certificates(self) -> Desired:
