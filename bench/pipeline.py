@@ -57,7 +57,7 @@ class Measured:
         return sum(1 for item in items if item.get("status", {}).get("loadBalancer", {}).get("ingress"))
 
 
-def _until(condition: Any, seconds: float, pause: float = 0.05) -> float:
+def until(condition: Any, seconds: float, pause: float = 0.05) -> float:
     """Waits; returns the time at which the condition was seen to hold."""
     end = time.time() + seconds
     while time.time() < end:
@@ -102,11 +102,11 @@ def cold(hosts: int, latency_ms: int, workers: int) -> dict[str, float]:
         before = _cpu(stack)
         began = time.time()
         stack.start_watcher()
-        objects = _until(lambda: _complete(measured, hosts), 300, 0.2) - began
-        statuses = _until(lambda: measured.statuses() == hosts, 300, 0.2) - began
+        objects = until(lambda: _complete(measured, hosts), 300, 0.2) - began
+        statuses = until(lambda: measured.statuses() == hosts, 300, 0.2) - began
         after = _cpu(stack)
         used = {name: after[name] - before.get(name, 0.0) for name in after}
-        return {"objects": objects, "statuses": statuses, **used, **_memory(stack)}
+        return {"objects": objects, "statuses": statuses, **used, **memory(stack)}
 
 
 def latency(changes: int = 200, hosts: int = 300) -> dict[str, float]:
@@ -118,8 +118,8 @@ def latency(changes: int = 200, hosts: int = 300) -> dict[str, float]:
         measured = Measured(stack)
         measured.load(world.world(hosts))
         stack.start_watcher()
-        _until(lambda: _complete(measured, hosts) and measured.statuses() == hosts, 120, 0.2)
-        _settle(measured)
+        until(lambda: _complete(measured, hosts) and measured.statuses() == hosts, 120, 0.2)
+        settle(measured)
         single = [_one_change(measured, number % hosts, change=1 + number // hosts) for number in range(changes)]
         burst = _burst(measured, hosts)
     return {
@@ -129,7 +129,7 @@ def latency(changes: int = 200, hosts: int = 300) -> dict[str, float]:
     }
 
 
-def _settle(measured: Measured, quiet: float = 3.0) -> None:
+def settle(measured: Measured, quiet: float = 3.0) -> None:
     """Waits until nothing was written for a while."""
     while True:
         measured.clear_audit()
@@ -144,7 +144,7 @@ def _one_change(measured: Measured, number: int, change: int) -> float:
     path = f"/apis/discovery.k8s.io/v1/namespaces/{world.NAMESPACE}/endpointslices/{item['metadata']['name']}"
     began = time.time()
     measured.kube.patch(path, {"endpoints": item["endpoints"]})
-    _until(lambda: any(call["method"] == "PUT" for call in measured.writes()), 30, 0.002)
+    until(lambda: any(call["method"] == "PUT" for call in measured.writes()), 30, 0.002)
     (put,) = [call for call in measured.writes() if call["method"] == "PUT"]
     return (put["t"] - began) * 1000
 
@@ -154,7 +154,7 @@ def _burst(measured: Measured, hosts: int) -> float:
     changed = [world.endpoint_slice(number, change=7) for number in range(hosts)]
     began = time.time()
     measured.load(changed)
-    _until(lambda: len([call for call in measured.writes() if call["method"] == "PUT"]) >= hosts, 120, 0.1)
+    until(lambda: len([call for call in measured.writes() if call["method"] == "PUT"]) >= hosts, 120, 0.1)
     return (max(call["t"] for call in measured.writes() if call["method"] == "PUT") - began) * 1000
 
 
@@ -167,7 +167,7 @@ def _cpu(stack: Stack) -> dict[str, float]:
     return totals
 
 
-def _memory(stack: Stack) -> dict[str, float]:
+def memory(stack: Stack) -> dict[str, float]:
     """Resident megabytes of the watcher and of the largest worker."""
     sizes: dict[str, list[float]] = {"watcher": [], "worker": []}
     for name, child in stack.processes().items():

@@ -238,6 +238,23 @@ def test_a_host_that_keeps_changing_is_paced(world: World) -> None:
     wait_for(lambda: world.work.claim(["host:a"]), seconds=3, what="the end of the pause")
 
 
+def test_writes_of_the_routes_are_spaced(world: World) -> None:
+    """After a first write 2 s, after a second 10 s, a repeated PUT counting once; a run without a write waits less."""
+    key = "routes:admin/global"
+    pauses = []
+    for writes in (0, 1, 2):
+        world.work.mark([key], "wake", "test")
+        claim = world.claim(key)
+        world.work.mark([key], "change", "a node, meanwhile")
+        for _ in range(writes):
+            world.ledger.step(claim, permit=("vrfcontext/admin/global", ""))
+        began = world.ledger.now()
+        assert world.work.finish(claim, "done") == "later"
+        due = world.state.client.zscore(world.state.key("later"), key)
+        pauses.append(round((due - began) / 1e6, 1))
+    assert pauses == [0.5, 2.0, 10.0]
+
+
 def test_a_shard_gathers_changes(world: World) -> None:
     """A shard that just ran is not handed out again before its debounce is over."""
     world.work.mark(["shard:t/s-0"], "change", "test")

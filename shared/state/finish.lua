@@ -13,13 +13,11 @@ if not claim or string.match(claim, '^(%S+) ') ~= token then
 end
 local started = tonumber(string.match(claim, '(%d+)$'))
 call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key); call('HDEL', LOST, key); call('HDEL', WRITING, key)
-if string.sub(key, 1, 6) == 'shard:' then
+if string.sub(key, 1, 6) == 'shard:' or string.sub(key, 1, 7) == 'routes:' then
   call('HSET', ENDED, key, string.format('%d %d', now, now - started))
-end
-local quiet = QUIET[string.match(key, '^%a+')]
-if quiet then
+elseif string.sub(key, 1, 5) == 'host:' then
   local streak = tonumber(string.match(call('GET', P .. 'pace:' .. key) or '', '(%d+)$') or '-1') + 1
-  call('SET', P .. 'pace:' .. key, string.format('%d %d', now, streak), 'PX', quiet)
+  call('SET', P .. 'pace:' .. key, string.format('%d %d', now, streak), 'PX', 3000)
 end
 
 if row ~= '-' then

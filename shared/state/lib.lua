@@ -11,7 +11,6 @@ local OWNER, STANDS, TOMBS, ROWS = P .. 'owner', P .. 'stands', P .. 'tombs', P 
 local ALONE, HELD, LEAVING = P .. 'alone', P .. 'held', P .. 'leaving'
 local ALONE_AFTER = 3 -- lost leases
 local WRITING = P .. 'writing' -- key -> the object that its run is writing by PUT
-local QUIET = { host = 3000, routes = 15000 } -- ms without a run after which a key that is paced begins anew
 local MOVED = P .. 'moved' -- hosts whose Ingresses or Secrets have changed since their last finished run
 
 local function call(...) return redis.call(...) end
@@ -45,27 +44,37 @@ end
 
 -- A host that keeps changing is run at growing distances: three times at once, then 0.4 s after its last end, 0.8 s and
 -- from then on 1.6 s. Three seconds without a run begin anew (see finish.lua).
--- Routes gather the changes of all nodes, each write being the whole VRF: 2 s after the first of a row, then 10 s; a
--- quarter of a minute without a run begins anew.
 local function paced(key, now)
   local at, streak = string.match(call('GET', P .. 'pace:' .. key) or '', '^(%d+) (%d+)$')
-  if not at then return now end
-  if string.sub(key, 1, 7) == 'routes:' then
-    return math.max(now, tonumber(at) + (streak == '0' and 2000000 or 10000000))
-  end
-  if tonumber(streak) < 2 then return now end
+  if not at or tonumber(streak) < 2 then return now end
   return math.max(now, tonumber(at) + math.min(1600000, 100000 * 2 ^ tonumber(streak)))
 end
 
--- A shard gathers the changes of its hosts: not again before max(0.5 s, 4 x its last duration) after its last end.
--- `changed`: it is a change that asks, not something that was waited for.
-local function debounced(key, now, changed)
-  if changed and QUIET[string.match(key, '^%a+')] then return paced(key, now) end
-  if string.sub(key, 1, 6) ~= 'shard:' then return now end
+-- A shard gathers the changes of its hosts, routes those of all nodes: not again before max(0.5 s, 4 x the last
+-- duration) after the last end.
+local function gathered(key, now)
   local ended = call('HGET', ENDED, key)
   if not ended then return now end
   local at, took = string.match(ended, '^(%d+) (%d+)$')
   return math.max(now, tonumber(at) + math.max(500000, 4 * tonumber(took)))
+end
+
+-- Each write of routes is one of the whole VRF, which others write too: 2 s after the first of a row, then 10 s. A
+-- quarter of a minute without a write begins anew (see step.lua).
+local function spaced(key, now)
+  local at, streak = string.match(call('GET', P .. 'pace:' .. key) or '', '^(%d+) (%d+)')
+  if not at then return now end
+  return math.max(now, tonumber(at) + (streak == '0' and 2000000 or 10000000))
+end
+
+-- `changed`: it is a change that asks, not something that was waited for.
+local function debounced(key, now, changed)
+  local kind = string.match(key, '^%a+')
+  if kind == 'shard' then return gathered(key, now) end
+  if not changed then return now end
+  if kind == 'host' then return paced(key, now) end
+  if kind == 'routes' then return math.max(gathered(key, now), spaced(key, now)) end
+  return now
 end
 
 local function class_of(key)

@@ -55,5 +55,10 @@ if args.permit then
   else
     call('HSET', WRITING, key, id)
   end
+  if string.sub(key, 1, 7) == 'routes:' then -- a run that has to write again (412) counts once
+    local streak, token = string.match(call('GET', P .. 'pace:' .. key) or '', '^%d+ (%d+) (%S+)$')
+    if token ~= args.token then streak = tonumber(streak or '-1') + 1 end
+    call('SET', P .. 'pace:' .. key, string.format('%d %d %s', now, streak, args.token), 'PX', 15000)
+  end
 end
 return { 'ok', '' }

@@ -164,7 +164,7 @@ def _prefixes(node: dict[str, Any], source: Source, context: Context, problems: 
             found.add(network)
     if not found and stands.lacking:
         wanted = " or ".join(family.value for family in context.families)
-        lacking = f"{stands.where} has {', '.join(stands.texts)}" if stands.texts else stands.lacking
+        lacking = f"{stands.where} has {', '.join(sorted(stands.texts))}" if stands.texts else stands.lacking
         text = f"The node has no {wanted} pod network, so nothing is routed to its pods: {lacking}."
         problems.append(_problem(node["name"], "MalformedPodNetwork" if stands.wrong else "NoPodNetwork", text))
     return sorted(found, key=lambda each: (each.version, int(each.network_address), each.prefixlen))
