@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -55,6 +56,7 @@ class Reporter:
             return
         for digest, problem in digests.items():
             if digest not in known:
+                claim.progress = time.monotonic()  # there may be one for each of a thousand nodes
                 self.event(problem)
         with bounded():
             if problems:

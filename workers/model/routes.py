@@ -65,7 +65,7 @@ def desired_routes(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -
     nodes = sorted(snapshot.nodes, key=lambda each: str(each["name"]))
     source = source_of(settings.cni_plugin, snapshot)
     if isinstance(source, str):
-        return Desired(problems=tuple(_unseen(node, source, settings) for node in nodes))
+        return Desired(problems=(_unseen(source, settings),) if nodes else ())
     problems: list[Problem] = []
     routed = _Routed()
     for node in nodes:
@@ -214,12 +214,14 @@ def _no_address(node: str, prefix: Network) -> Problem:
     return _problem(node, "NoNodeAddress", text + " Give it an address.")
 
 
-def _unseen(node: dict[str, Any], kind: str, settings: Settings) -> Problem:
+def _unseen(kind: str, settings: Settings) -> Problem:
+    """One for all nodes, on our namespace."""
     text = (
-        f"No {kind} was ever seen in the cluster, so the pod networks of its nodes are not known and no route is "
-        f"written or removed. Is cniPlugin {settings.cni_plugin} the cluster's CNI?"
+        f"No {kind} was ever seen in the cluster, so the pod networks of its nodes are not known and no static route "
+        f"is written or removed. Is cniPlugin {settings.cni_plugin} the cluster's CNI?"
     )
-    return _problem(node["name"], "PodNetworksUnknown", text)
+    home = settings.pod_namespace
+    return Problem("Namespace", home, home, "PodNetworksUnknown", text)
 
 
 def _problem(node: str, reason: str, message: str) -> Problem:
