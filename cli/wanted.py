@@ -127,8 +127,16 @@ def _paths(
         service = (row.get("backend") or {}).get("service")
         if service:
             namespace = ingress["metadata"].get("namespace", "default")
-            found[str(row.get("path") or "/")] = _servers(namespace, service["name"], objects, settings)
+            serve = _on_nodes if settings.service_type is ServiceType.NODE_PORT else _servers
+            found[str(row.get("path") or "/")] = serve(namespace, service["name"], objects, settings)
     return found
+
+
+def _on_nodes(namespace: str, service: str, objects: Objects, settings: Settings) -> frozenset[Address]:
+    """The addresses of all nodes in the families that the settings use and the Service has."""
+    families = _service_families(namespace, service, objects) & _server_families(settings)
+    found = {address for node in objects.get("Node", ()) for address in _node_addresses(node)}
+    return frozenset(address for address in found if address.version in families)
 
 
 def _servers(namespace: str, service: str, objects: Objects, settings: Settings) -> frozenset[Address]:

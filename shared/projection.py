@@ -8,8 +8,8 @@ stands for none.
 
 A projection never raises: an object comes from users, by way of an API server that may be older or laxer than the
 documentation. What can't be read is left out and described under `bad`, for the model to turn into an Event; the rest
-of the object is served. Fields that nothing reads yet (node ports, Service annotations) are not kept: they
-would make work whenever they change.
+of the object is served. Fields that nothing reads yet (Service annotations) are not kept: they would make work
+whenever they change.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ NODE_ANNOTATIONS = (
     "projectcalico.org/IPv4Address",
     "projectcalico.org/IPv6Address",
 )
+LEAVING_TAINT = "ToBeDeletedByClusterAutoscaler"
 NAMESPACE_ANNOTATIONS = ("ako.vmware.com/tenant-name", "aviinfrasetting.ako.vmware.com/name")
 DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
 DEFAULT_BACKEND = "DefaultBackend"
@@ -138,7 +139,7 @@ def project_ingress(obj: dict[str, Any]) -> Projection:
 
 
 def project_service(obj: dict[str, Any]) -> Projection:
-    """A Service: type, address families and ports."""
+    """A Service: type, address families, ports, and whether a node serves from its own pods only (`local`)."""
     ns, name, _ = _identity(obj)
     spec = _map(obj.get("spec"))
     ports = [
@@ -147,6 +148,7 @@ def project_service(obj: dict[str, Any]) -> Projection:
             "port": port.get("port"),
             "target": port.get("targetPort", port.get("port")),
             "protocol": port.get("protocol") or "TCP",
+            "node_port": port.get("nodePort"),
         }
         for port in _maps(spec.get("ports"))
     ]
@@ -156,6 +158,7 @@ def project_service(obj: dict[str, Any]) -> Projection:
         "type": _text(spec.get("type")) or "ClusterIP",
         "families": [family for family in _list(spec.get("ipFamilies")) if isinstance(family, str)],
         "ports": ports,
+        "local": spec.get("externalTrafficPolicy") == "Local",
     }
     return Projection(f"{ns}/{name}", body, touches=(f"Service/{ns}/{name}",))
 
@@ -213,7 +216,11 @@ def project_secret(obj: dict[str, Any]) -> Projection:
 
 
 def project_node(obj: dict[str, Any]) -> Projection:
-    """A Node: InternalIP addresses in their order, pod networks and the annotations of the CNI plugins."""
+    """A Node: InternalIP addresses in their order, pod networks, labels and the annotations of the CNI plugins.
+
+    `leaving`: it is being deleted, or will be by the cluster autoscaler.
+    """
+    taints = {taint.get("key") for taint in _maps(_map(obj.get("spec")).get("taints"))}
     _, name, meta = _identity(obj)
     spec = _map(obj.get("spec"))
     cidrs = [cidr for cidr in _list(spec.get("podCIDRs")) if isinstance(cidr, str) and cidr]
@@ -229,6 +236,8 @@ def project_node(obj: dict[str, Any]) -> Projection:
         "addresses": addresses,
         "pod_cidrs": cidrs,
         "annotations": _kept(meta, NODE_ANNOTATIONS),
+        "labels": _labels(meta),
+        "leaving": bool(meta.get("deletionTimestamp")) or LEAVING_TAINT in taints,
     }
     return Projection(name, body, marks=(f"change:Node/{name}",))
 
@@ -236,8 +245,7 @@ def project_node(obj: dict[str, Any]) -> Projection:
 def project_namespace(obj: dict[str, Any]) -> Projection:
     """A Namespace: its labels, and the annotations that bind it to a tenant or to an AviInfraSetting."""
     _, name, meta = _identity(obj)
-    labels = {key: value for key, value in _map(meta.get("labels")).items() if isinstance(value, str)}
-    body = {"name": name, "labels": labels, "annotations": _kept(meta, NAMESPACE_ANNOTATIONS)}
+    body = {"name": name, "labels": _labels(meta), "annotations": _kept(meta, NAMESPACE_ANNOTATIONS)}
     return Projection(name, body, marks=(f"change:Namespace/{name}",))
 
 
@@ -275,6 +283,10 @@ def _maps(value: object) -> list[dict[str, Any]]:
 def _text(value: object) -> str:
     """The text, "" for anything else; a text that can't be printed (or encoded, half a surrogate pair) is none."""
     return value if isinstance(value, str) and value.isprintable() else ""
+
+
+def _labels(meta: dict[str, Any]) -> dict[str, str]:
+    return {key: value for key, value in _map(meta.get("labels")).items() if isinstance(value, str)}
 
 
 def _kept(meta: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:

@@ -53,7 +53,7 @@ def build(settings: Settings, credentials: Credentials, kube: KubeClient, publis
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     work = Work(state, worker=name, digest=settings.digest(), lease_ttl=pipeline.lease_ttl)
     ledger, mirror = Ledger(state), Mirror(state)
-    snapshots = Snapshots(state, mirror, settings.pod_namespace)
+    snapshots = Snapshots(state, mirror, settings)
     avi = AviClient(
         settings.controller.host,
         credentials,

@@ -18,6 +18,7 @@ import orjson
 from shared.errors import StateError
 from shared.kinds import CNI_KINDS
 from shared.projection import DEFAULT_CERTIFICATE, DEFAULT_SECRET, generated_host, tls_by_default
+from shared.settings.model import ServiceType, Settings
 from shared.state import Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.layout import Layout
@@ -64,12 +65,12 @@ def read_facts(state: State) -> Facts:
 class Snapshots:
     """Reads snapshots; one per process, used by all its threads."""
 
-    def __init__(self, state: State, mirror: Mirror, home: str) -> None:
-        """`home` is AKO's own namespace, where the default Secret is."""
+    def __init__(self, state: State, mirror: Mirror, settings: Settings) -> None:
         self.state = state
         self.mirror = mirror
-        self.default_secret = f"{home}/{DEFAULT_SECRET}"
-        self._cache: dict[str, tuple[str, Any]] = {}
+        self.default_secret = f"{settings.pod_namespace}/{DEFAULT_SECRET}"
+        self.on_nodes = settings.service_type is ServiceType.NODE_PORT
+        self._cache: dict[str, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
 
     def host(self, fqdn: str, facts: Facts | None = None) -> tuple[HostSnapshot, Facts]:
@@ -87,6 +88,7 @@ class Snapshots:
             secrets,
             int(time.time() // DAY),
             frozenset(standing),
+            self.nodes(),
         )
         return snapshot, facts or self._facts(facts_at)
 
@@ -161,6 +163,17 @@ class Snapshots:
             self._cached("IngressClass", classes_at),
             self._facts(facts_at),
         )
+
+    def nodes(self) -> tuple[dict[str, Any], ...]:
+        """All nodes in NodePort mode, the same tuple until one of them changes; in other modes none is needed."""
+        if not self.on_nodes:
+            return ()
+        found = self._cached("Node", self.mirror.version(["Node"])[0] or "0")
+        with self._lock:
+            kept = self._cache.get("nodes")
+            if kept is None or kept[0] is not found:
+                kept = self._cache["nodes"] = (found, tuple(found.values()))
+        return kept[1]
 
     def facts(self) -> Facts:
         """The facts, kept until a census changes them."""

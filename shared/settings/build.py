@@ -12,7 +12,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, missing
 
 from shared.errors import SettingsError
-from shared.settings.fields import Key, Rows, Use, found
+from shared.settings.fields import Choice, Key, Rows, Use, found
 from shared.settings.matrix import GATES
 from shared.settings.model import ControllerSettings, NodeNetwork, PipelineSettings, Settings, VipNetwork
 from shared.settings.schema import SCHEMA, AviCredentials, FeatureGates, Part, Section
@@ -71,6 +71,7 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
         ip_family=ako["ip_family"],
         cni_plugin=ako["cni_plugin"],
         service_type=l7["service_type"],
+        node_port_label=(values["node_port_selector"]["key"], values["node_port_selector"]["value"]),
         shard_size=l7["shard_size"],
         evh=ako["evh"],
         kubernetes_paths=l7["path_matching"] == "Kubernetes",
@@ -123,7 +124,8 @@ def unserved(values: Mapping[str, Any], document: Document) -> list[tuple[str, s
     """What is asked for and would build other objects than asked for, as (place, message) pairs."""
     problems = []
     for path, field, value in _walk(SCHEMA, values, ()):
-        if field.metadata["use"] is Use.DECISIVE and not _is_default(field, value):
+        refused = field.metadata["use"] is Use.DECISIVE and not _is_default(field, value)
+        if refused or (isinstance(field, Choice) and value in [field.words[word] for word in field.unserved]):
             said = found(_raw(document.values, path))
             problems.append(
                 (document.place(path), f"found {said}, which this release does not serve; leave it at its default")

@@ -37,7 +37,9 @@ def json_schema() -> dict[str, Any]:
 
 def description(path: str, field: fields.Field[Any]) -> str:
     """What the key at `path` means, and what this release does with it when that is not simply to obey it."""
-    return MEANINGS[path] + _NOTES.get(field.metadata.get("use", Use.SERVED), "")
+    lacking = ", ".join(field.unserved) if isinstance(field, Choice) else ""
+    words = f" {lacking} is not served by this release." if lacking else ""
+    return MEANINGS[path] + words + _NOTES.get(field.metadata.get("use", Use.SERVED), "")
 
 
 def default_of(field: Key[Any] | Rows) -> Any:

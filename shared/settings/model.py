@@ -122,6 +122,7 @@ class Credentials:
 class Settings:
     """Everything that decides what the Avi objects look like, and `pipeline`, which does not.
 
+    In NodePort mode servers are on the nodes with the label `node_port_label` (key, value; ("", "") for any).
     Only namespaces with the label `namespace_label` (key, value; ("", "") for any) that are not blocked are served.
     `strict_hosts`: a host belongs to one namespace (EVH only, as with AKO).
     `kubernetes_paths`: `Prefix` matches whole elements of a path.
@@ -136,6 +137,7 @@ class Settings:
     ip_family: IpFamily = IpFamily.V4
     cni_plugin: str = ""
     service_type: ServiceType = ServiceType.CLUSTER_IP
+    node_port_label: tuple[str, str] = ("", "")
     shard_size: ShardSize = ShardSize.LARGE
     evh: bool = False
     vip_per_namespace: bool = False

@@ -200,7 +200,7 @@ class L7Settings(Section):
         {service_type.value: service_type for service_type in ServiceType},
         default=ServiceType.CLUSTER_IP,
         env="SERVICE_TYPE",
-        use=_DECISIVE,
+        unserved=[ServiceType.NODE_PORT_LOCAL.value],
     )
     shard_size = Choice("shardVSSize", _SHARDS, default=ShardSize.LARGE, env="SHARD_VS_SIZE")
     passthrough_shards = Choice("passthroughShardSize", _SHARDS, default=ShardSize.SMALL, env="PASSTHROUGH_SHARD_SIZE")
@@ -253,8 +253,8 @@ class Controller(Section):
 class NodePortSelector(Section):
     """`nodePortSelector`."""
 
-    key = Text("key", default="", env="NODE_KEY", use=_PENDING)
-    value = Text("value", default="", env="NODE_VALUE", use=_PENDING)
+    key = Text("key", default="", env="NODE_KEY")
+    value = Text("value", default="", env="NODE_VALUE")
 
 
 class AviCredentials(Section):

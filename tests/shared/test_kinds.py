@@ -236,8 +236,14 @@ def test_a_node_keeps_internal_addresses_in_order_and_the_pod_networks() -> None
         "addresses": ["10.0.0.1", "2001:db8::1"],
         "pod_cidrs": ["10.244.0.0/24"],
         "annotations": {"projectcalico.org/IPv4Address": "10.0.0.9/24"},
+        "labels": {},
+        "leaving": False,
     }
     assert projection.marks == ("change:Node/n1",)
+    obj["metadata"]["labels"] = {"pool": "a", "odd": 7}
+    obj["spec"]["taints"] = [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]
+    body = PROJECT["Node"](obj).body
+    assert (body["labels"], body["leaving"]) == ({"pool": "a"}, True)
 
 
 def test_wide_kinds_mark_a_change_key() -> None:

@@ -95,6 +95,6 @@ def _placement(settings: Settings, facts: Facts) -> list[dict[str, Any]]:
 
 
 def _unserved(settings: Settings) -> str:
-    if settings.service_type is not ServiceType.CLUSTER_IP:
+    if settings.service_type is ServiceType.NODE_PORT_LOCAL:
         return f"L7Settings.serviceType {settings.service_type.value}"
     return ""

@@ -28,17 +28,14 @@ from shared.addresses import (
     avi_address,
     avi_subnet,
     family_of,
-    parse_address,
     parse_network,
 )
 from shared.kinds import fnv1a32
 from shared.settings.model import ServiceType, Settings
 from workers.model.context import Context, context_for
+from workers.model.nodes import node_addresses
 from workers.model.podnetworks import Source, source_of
 from workers.model.types import Desired, Facts, Problem, RoutesSnapshot, SharedPart
-
-CALICO_ANNOTATIONS = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
-ANTREA_ANNOTATION = "node.antrea.io/transport-addresses"
 
 
 def routes_off(settings: Settings) -> str:
@@ -121,7 +118,8 @@ def _route_node(
     node: dict[str, Any], source: Source, context: Context, routed: _Routed, problems: list[Problem]
 ) -> None:
     name = node["name"]
-    hops = _addresses(node, context, problems)
+    hops, wrong = node_addresses(node, context)
+    problems += wrong
     for prefix in _prefixes(node, source, context, problems):
         hop = hops.get(family_of(prefix))
         if hop is None:
@@ -175,37 +173,6 @@ def _pod_network(text: str) -> Network:
     if not network.prefixlen:
         raise AddressError(f"{text!r} is every address there is, which no node has")
     return network
-
-
-def _addresses(node: dict[str, Any], context: Context, problems: list[Problem]) -> dict[Family, Address]:
-    """The node's address of each wanted family: the CNI's annotation first, then the first InternalIP."""
-    found: dict[Family, Address] = {}
-    for where, text in _address_texts(node, context.settings.cni_plugin):
-        try:
-            address = parse_address(text)
-        except AddressError as error:
-            problems.append(_problem(node["name"], "MalformedNodeAddress", f"{where}: {error}; it is left out."))
-            continue
-        if family_of(address) in context.families and not _is_local(address):
-            found.setdefault(family_of(address), address)
-    return found
-
-
-def _is_local(address: Address) -> bool:
-    """Whether an address means nothing to others than the node itself or its neighbours."""
-    return address.is_link_local or address.is_loopback or address.is_unspecified or address.is_multicast
-
-
-def _address_texts(node: dict[str, Any], cni: str) -> list[tuple[str, str]]:
-    """(where, text) of every address that the node may be reached by, the preferred ones first."""
-    annotations = node["annotations"]
-    texts: list[tuple[str, str]] = []
-    if cni == "calico":
-        texts += [(name, annotations[name].partition("/")[0]) for name in CALICO_ANNOTATIONS if annotations.get(name)]
-    elif cni == "antrea":
-        listed = annotations.get(ANTREA_ANNOTATION, "").split(",")
-        texts += [(ANTREA_ANNOTATION, text.strip()) for text in listed if text.strip()]
-    return texts + [("InternalIP", text) for text in node["addresses"]]
 
 
 def _no_address(node: str, prefix: Network) -> Problem:

@@ -1,5 +1,9 @@
 """The servers of a pool: the endpoints of a Service, in the families that both the settings and the Service have.
 
+In NodePort mode they are the nodes instead, at the Service's node port: with both families one server for each (AKO
+takes the IPv4 address alone), and with `externalTrafficPolicy: Local` only where endpoints are, disabled where none of
+them is ready. `workers.model.nodes` says which nodes serve.
+
 Family is asked of the slice and of the address itself, never of a position: the order of `ipFamilies`, of slices, of
 endpoints and of ports makes no difference to the result, which is sorted by address. Each server carries the port of
 the slice that it comes from, so a named `targetPort` may differ between pods.
@@ -10,10 +14,13 @@ Service without `ipFamilies` counts as IPv4, as with AKO; an API server fills th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from shared.addresses import AddressError, Family, avi_address, family_of, parse_address
+from shared.settings.model import ServiceType
 from workers.model.context import Context
+from workers.model.nodes import serving_nodes
 from workers.model.served import Path
 from workers.model.types import HostSnapshot, Problem
 
@@ -39,19 +46,78 @@ def servers_of(path: Path, snapshot: HostSnapshot, context: Context) -> tuple[li
             f"{context.settings.ip_family.value}, so its pool has no servers."
         )
         return [], [_of_ingress(path, "NoServersOfFamily", text)]
-    port = _service_port(service, path.port)
-    problems: list[Problem] = []
+    if context.settings.service_type is ServiceType.NODE_PORT:
+        return _on_nodes(path, service, wanted, snapshot, context)
+    return _in_pods(path, wanted, snapshot)
+
+
+def _in_pods(path: Path, wanted: list[Family], snapshot: HostSnapshot) -> tuple[list[Server], list[Problem]]:
+    """A server for every endpoint of the Service."""
+    id_ = f"{path.namespace}/{path.service}"
+    port = _service_port(snapshot.services[id_], path.port)
+    problems = [_of_type(slice_) for slice_ in snapshot.slices.get(id_, ()) if slice_["family"] not in _FAMILIES]
     found: dict[tuple[str, int], tuple[Any, Server]] = {}
+    for family, slice_, number in _slices(id_, port, wanted, snapshot):
+        _collect(slice_, family, number, found, problems)
+    if port is None and not found:
+        problems.append(_no_port(path))
+    return [server for _, server in sorted(found.values(), key=_order)], problems
+
+
+def _on_nodes(
+    path: Path, service: dict[str, Any], wanted: list[Family], snapshot: HostSnapshot, context: Context
+) -> tuple[list[Server], list[Problem]]:
+    """A server on every node that serves, at the node port; with `externalTrafficPolicy: Local` where endpoints are."""
+    port = _service_port(service, path.port) or (service["ports"][0] if len(service["ports"]) == 1 else None)
+    if port is None:
+        return [], [_no_port(path)]
+    if not isinstance(port["node_port"], int) or not port["node_port"]:
+        text = (
+            f"Port {path.port} of Service {path.namespace}/{path.service} (type {service['type']}) has no node port, "
+            "and L7Settings.serviceType is NodePort, so its pool has no servers. Make the Service one of type NodePort."
+        )
+        return [], [_of_ingress(path, "NoNodePort", text)]
+    local = _local_nodes(path, port, wanted, snapshot) if service["local"] else None
+    found: list[tuple[Any, Server]] = []
+    for node in serving_nodes(snapshot.nodes, context):
+        for family in wanted:
+            address = node.addresses.get(family)
+            if address is None or (local is not None and (family, node.name) not in local):
+                continue
+            ip, number = avi_address(address), port["node_port"]
+            server: Server = {"ip": ip, "port": number, "external_uuid": f"{ip['addr']}:{number}"}
+            if node.leaving or (local is not None and not local[family, node.name]):
+                server["enabled"] = False
+            found.append((address, server))
+    if not found and local is None:
+        text = f"No node has an address of ipFamily {context.settings.ip_family.value} that serves"
+        text += f" Service {path.namespace}/{path.service}, so its pool has no servers."
+        return [], [_of_ingress(path, "NoServersOfFamily", text)]
+    return [server for _, server in sorted(found, key=_order)], []
+
+
+def _local_nodes(
+    path: Path, port: dict[str, Any], wanted: list[Family], snapshot: HostSnapshot
+) -> dict[tuple[Family, str], bool]:
+    """The nodes with an endpoint, by family, and whether any of it is to get requests."""
+    found: dict[tuple[Family, str], bool] = {}
+    for family, slice_, _ in _slices(f"{path.namespace}/{path.service}", port, wanted, snapshot):
+        for endpoint in slice_["endpoints"]:
+            key = (family, endpoint["node"])
+            found[key] = found.get(key, False) or endpoint["enabled"]
+    return found
+
+
+def _slices(
+    id_: str, port: dict[str, Any] | None, wanted: list[Family], snapshot: HostSnapshot
+) -> Iterator[tuple[Family, dict[str, Any], int]]:
+    """The slices of the wanted families that have the Service's port, each with its number there."""
     for family in wanted:
         slices = [each for each in snapshot.slices.get(id_, ()) if _FAMILIES.get(each["family"]) is family]
         for slice_ in slices:
             number = _slice_port(slice_, port, lone=len(slices) == 1)
             if number is not None:
-                _collect(slice_, family, number, found, problems)
-    if port is None and not found:
-        text = f"The Service {id_} has no port {path.port!r}, so its pool has no servers. Correct the backend's port."
-        problems.append(_of_ingress(path, "ServicePortMissing", text))
-    return [server for _, server in sorted(found.values(), key=_order)], problems
+                yield family, slice_, number
 
 
 def _wanted_families(service: dict[str, Any], context: Context) -> list[Family]:
@@ -113,6 +179,12 @@ def _collect(
     problems += [_of_slice(slice_, text) for text in slice_.get("bad", ())]
 
 
+def _no_port(path: Path) -> Problem:
+    id_ = f"{path.namespace}/{path.service}"
+    text = f"The Service {id_} has no port {path.port!r}, so its pool has no servers. Correct the backend's port."
+    return _of_ingress(path, "ServicePortMissing", text)
+
+
 def _order(entry: tuple[Any, Server]) -> tuple[int, int, int]:
     address, server = entry
     return address.version, int(address), server["port"]
@@ -120,6 +192,11 @@ def _order(entry: tuple[Any, Server]) -> tuple[int, int, int]:
 
 def _of_ingress(path: Path, reason: str, message: str) -> Problem:
     return Problem("Ingress", path.namespace, path.ingress, reason, message)
+
+
+def _of_type(slice_: dict[str, Any]) -> Problem:
+    text = f"addressType {slice_['family']!r} gives no server; those of IPv4 and IPv6 do. The other slices are served."
+    return Problem("EndpointSlice", slice_["ns"], slice_["name"], "AddressTypeNotServed", text)
 
 
 def _of_slice(slice_: dict[str, Any], text: str) -> Problem:

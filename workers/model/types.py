@@ -153,8 +153,8 @@ class HostSnapshot:
     """Everything that one host depends on. Keys of the maps are `ns/name`, or the name for cluster-scoped kinds.
 
     `standing` holds the ids of the objects that stand on the controller; those that this key owns and the default
-    certificates are enough. `day` is the present one, in days since the epoch: certificates expire without anything
-    happening in the cluster.
+    certificates are enough. `nodes` are there in NodePort mode only. `day` is the present one, in days since the epoch:
+    certificates expire without anything happening in the cluster.
     """
 
     host: str
@@ -166,6 +166,7 @@ class HostSnapshot:
     secrets: Mapping[str, dict[str, Any]]
     day: int
     standing: Collection[ObjectId] = frozenset()
+    nodes: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

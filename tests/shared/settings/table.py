@@ -284,7 +284,7 @@ def others() -> Iterator[Line]:
         (("NetworkSettings", "nodeNetworkList"), [{"networkName": "n"}] * 6),
         (("NetworkSettings", "nodeNetworkList"), [None]), (("NetworkSettings", "enableRHI"), True),
         (("NetworkSettings", "nsxtT1LR"), "t1"), (("NetworkSettings", "bgpPeerLabels"), ["a"]),
-        (("NetworkSettings", "defaultDomain"), "a b"), (("L7Settings", "serviceType"), "NodePort"),
+        (("NetworkSettings", "defaultDomain"), "a b"), (("L7Settings", "serviceType"), "NodePortLocal"),
         (("L7Settings", "shardVSSize"), "large"), (("L7Settings", "noPGForSNI"), "maybe"),
         (("ControllerSettings", "controllerHost"), GONE), (("ControllerSettings", "controllerVersion"), "new"),
         (("ControllerSettings", "controllerVersion"), 22.1), (("pipeline", "concurrency"), 1.5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from shared.projection import BUCKETS
@@ -103,6 +104,7 @@ def test_the_settings_choose_the_form(changes: dict[str, object], parent: str, w
 
 
 @pytest.mark.parametrize("layout", SHARED)
+@examples(deadline=None)
 @given(host=st.from_regex(r"[a-z]{1,9}\.example\.com", fullmatch=True))
 def test_a_parent_finds_its_hosts_in_the_mirror(layout: Layout, host: str) -> None:
     """The indexes behind a host's parent hold that host, and no other layout claims the parent."""

@@ -192,3 +192,12 @@ def test_a_service_without_endpoints_is_no_problem() -> None:
     desired = world(IpFamily.V4, families=["IPv4"], slices=[]).host("foo.example.com")
     assert desired.problems == ()
     assert "servers" not in desired.objects[0].body
+
+
+def test_a_slice_of_names_gives_no_server_and_is_told() -> None:
+    """The other slices of the Service are served."""
+    names = endpoint_slice(["db.example.com"], family="FQDN")
+    made = world(IpFamily.V4, families=["IPv4"], slices=[endpoint_slice(V4), names])
+    assert addresses(made) == list(V4)
+    (problem,) = made.host("foo.example.com").problems
+    assert (problem.kind, problem.name, problem.reason) == ("EndpointSlice", "web-fqdn", "AddressTypeNotServed")

@@ -147,6 +147,7 @@ class World:
             self.of("Secret"),
             self.day,
             frozenset(self.standing),
+            tuple(self.of("Node").values()),
         )
 
     def host(self, host: str) -> Desired:
