@@ -37,9 +37,10 @@ def test_a_seed_replays_to_the_last_call() -> None:
 def test_missing_parts_of_the_program_are_noticed() -> None:
     """The program without one of the things that it rests on comes out wrong at some seed.
 
-    Any change of the program changes what each seed does, so that one or two may be noticed by later seeds only.
+    Any change of the program changes what each seed does, so that a few are noticed by later seeds only; `make chaos`
+    looks at many, and demands them all.
     """
-    done = simulation("--mutants", "--jobs", "2")
-    counts = re.search(r"mutants (\d+) noticed (\d+)", done.stdout)
+    done = simulation("--mutants", "1-12", "--jobs", "2")
+    counts = re.search(r"mutants \d+ noticed (\d+)", done.stdout)
     assert counts is not None, done.stdout + done.stderr[-3000:]
-    assert int(counts[2]) >= max(MUTANTS, int(counts[1]) - 2), done.stdout
+    assert int(counts[1]) >= MUTANTS, done.stdout
