@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.loadbalancer import project_service
 from shared.projection import (
     Projection,
     fnv1a32,
@@ -18,7 +19,6 @@ from shared.projection import (
     project_namespace,
     project_node,
     project_secret,
-    project_service,
 )
 from shared.projection_networks import project_block_affinity, project_cilium_node, project_host_subnet
 from shared.settings.model import Settings

@@ -8,8 +8,8 @@ stands for none.
 
 A projection never raises: an object comes from users, by way of an API server that may be older or laxer than the
 documentation. What can't be read is left out and described under `bad`, for the model to turn into an Event; the rest
-of the object is served. Fields that nothing reads yet (Service annotations) are not kept: they would make work
-whenever they change.
+of the object is served. Fields that nothing reads yet are not kept: they would make work whenever they change. What a
+Service of type LoadBalancer has beyond this is in `loadbalancer.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[
 class Projection:
     """What the mirror keeps of one object; see the module's docstring. `id` is `ns/name`, or `name` without namespace.
 
-    `status` (Ingress only) is `{"ingress": [{"ip", "hostname"}], "annotations": {...}}`: what we wrote ourselves. A
+    `status` (Ingress, Service) is `{"ingress": [{"ip", "hostname"}], "annotations": {...}}`: what we wrote ourselves. A
     change of it alone marks only the object's `status:` key.
     """
 
@@ -118,7 +118,7 @@ def project_ingress(obj: dict[str, Any]) -> Projection:
         "uid": _text(meta.get("uid")),
         "created": _text(meta.get("creationTimestamp")),
         "class": class_name if isinstance(class_name, str) and class_name else None,
-        "annotations": _kept(meta, INGRESS_ANNOTATIONS),
+        "annotations": kept_annotations(meta, INGRESS_ANNOTATIONS),
         "rules": _rules(spec, bad),
         "tls": _tls(spec, bad),
         "deleting": bool(meta.get("deletionTimestamp")),
@@ -132,9 +132,10 @@ def project_ingress(obj: dict[str, Any]) -> Projection:
     return Projection(
         id=f"{ns}/{name}",
         body=body,
-        status=_ingress_status(obj, meta),
+        status=load_balancer_status(obj, meta),
         index=_ingress_index(body, hosts),
         marks=(*marks, f"status:Ingress/{ns}/{name}"),
+        touches=tuple(f"Fqdn/{host}" for host in hosts),
     )
 
 
@@ -235,7 +236,7 @@ def project_node(obj: dict[str, Any]) -> Projection:
         "name": name,
         "addresses": addresses,
         "pod_cidrs": cidrs,
-        "annotations": _kept(meta, NODE_ANNOTATIONS),
+        "annotations": kept_annotations(meta, NODE_ANNOTATIONS),
         "labels": _labels(meta),
         "leaving": bool(meta.get("deletionTimestamp")) or LEAVING_TAINT in taints,
     }
@@ -245,7 +246,7 @@ def project_node(obj: dict[str, Any]) -> Projection:
 def project_namespace(obj: dict[str, Any]) -> Projection:
     """A Namespace: its labels, and the annotations that bind it to a tenant or to an AviInfraSetting."""
     _, name, meta = _identity(obj)
-    body = {"name": name, "labels": _labels(meta), "annotations": _kept(meta, NAMESPACE_ANNOTATIONS)}
+    body = {"name": name, "labels": _labels(meta), "annotations": kept_annotations(meta, NAMESPACE_ANNOTATIONS)}
     return Projection(name, body, marks=(f"change:Namespace/{name}",))
 
 
@@ -289,7 +290,8 @@ def _labels(meta: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in _map(meta.get("labels")).items() if isinstance(value, str)}
 
 
-def _kept(meta: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+def kept_annotations(meta: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+    """Those of the named annotations that have a text."""
     annotations = meta.get("annotations")
     if not annotations:
         return {}
@@ -306,7 +308,7 @@ def _rules(spec: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
     for number, rule in enumerate(_list(spec.get("rules")) or ([{}] if default else [])):
         where = f"spec.rules[{number}]"
         host = _map(rule).get("host") or ""
-        if not isinstance(rule, dict) or not isinstance(host, str) or (host and not _is_host(host)):
+        if not isinstance(rule, dict) or not isinstance(host, str) or (host and not is_host(host)):
             bad.append(f"{where}: {host!r} is not a DNS name, so the rule is left out")
             continue
         rules.append(_rule(rule, host, where, default))
@@ -375,13 +377,14 @@ def _tls(spec: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:
     return entries
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Whether the text is a DNS name in lower case, maybe with a wildcard in front."""
     return len(host) <= 253 and _HOST.fullmatch(host) is not None
 
 
 def _is_name(name: str) -> bool:
     """Whether the API server would take this as an object's name; so it has no blank and no slash."""
-    return _is_host(name) and not name.startswith("*")
+    return is_host(name) and not name.startswith("*")
 
 
 def _ingress_index(body: dict[str, Any], hosts: dict[str, None]) -> tuple[tuple[str, str], ...]:
@@ -412,11 +415,12 @@ def _ingress_index(body: dict[str, Any], hosts: dict[str, None]) -> tuple[tuple[
     return tuple(index)
 
 
-def _ingress_status(obj: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
+def load_balancer_status(obj: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
+    """The status part of an Ingress or Service: the entries, and the annotations, that we write."""
     entries = _maps(_map(_map(obj.get("status")).get("loadBalancer")).get("ingress"))
     return {
         "ingress": [{key: entry[key] for key in ("ip", "hostname") if _text(entry.get(key))} for entry in entries],
-        "annotations": _kept(meta, STATUS_ANNOTATIONS),
+        "annotations": kept_annotations(meta, STATUS_ANNOTATIONS),
     }
 
 

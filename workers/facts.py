@@ -11,6 +11,7 @@ from shared.kube import KubeClient
 from shared.settings.matrix import refusals
 from shared.settings.model import NodeNetwork, ServiceType, Settings, VipNetwork
 from workers.contact import ANY, find_cloud, must, read_known
+from workers.model.l4 import PERSISTENCE
 from workers.model.types import Facts
 
 
@@ -40,6 +41,7 @@ def read_facts(avi: AviClient, kube: KubeClient, settings: Settings) -> Facts:
         cluster_uuid=str(avi.read("cluster").get("uuid", "")),
         license_tier=known.license_tier,
         se_group_uuid=str(group["uuid"]),
+        client_ip_persistence=avi.find("applicationpersistenceprofile", PERSISTENCE, tenant=ANY) is not None,
     )
 
 

@@ -96,6 +96,16 @@ class Ref(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class OurRef(Ref):
+    """A reference that is ours while it leads to the object `name`; to any other it is the user's, and no matter."""
+
+    name: str
+
+    def canon(self, value: Any, context: Context) -> Any:
+        return self.name if Ref.canon(self, value, context) == self.name else None
+
+
+@dataclass(frozen=True, slots=True)
 class Address(Kind):
     """`{"addr", "type"}`, by value."""
 
@@ -154,7 +164,8 @@ class Struct(Kind):
         for name, kind in self.table.items():
             part = wanted.get(name)
             if part is None:
-                if kind.mode is OWNED:
+                there = actual.get(name)
+                if kind.mode is OWNED and (there is None or kind.canon(there, Context(names, actual)) is not None):
                     result.pop(name, None)
             elif kind.mode is ALONG or name not in actual:
                 result[name] = part

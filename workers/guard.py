@@ -38,11 +38,13 @@ from workers.contact import ANY
 from workers.fields import Context
 from workers.model.certificates import desired_default_certificates
 from workers.model.hosts import desired_host
+from workers.model.l4 import desired_services
 from workers.model.layout import layout_of
 from workers.model.routes import desired_routes
 from workers.model.shards import desired_shard
 from workers.model.types import AviObject, Desired, Facts, Problem, object_id
 from workers.parts import routes_taken
+from workers.services import KINDS, read_snapshot, services_of
 from workers.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
@@ -149,7 +151,7 @@ class Guard:
         emptied = self._emptied(leaving, own)
         for key, ids in own.items():
             claim.progress = time.monotonic()
-            if key in leaving and key.startswith("host:"):
+            if key in leaving and keys.split(key)[0] in {"host", *KINDS}:
                 continue
             desired = self._desired(key, facts)
             if desired is None or desired.frozen:
@@ -182,6 +184,8 @@ class Guard:
             return desired_shard(snapshot, self.settings, facts)
         if kind == "certificate":
             return desired_default_certificates(self.snapshots.default_certificate(facts)[0], self.settings, facts)
+        if kind in KINDS:
+            return desired_services(read_snapshot(self.snapshots, key, facts)[0], self.settings, facts)
         return None
 
     def _inside(
@@ -215,8 +219,10 @@ class Guard:
                 losses.add(keys.routes_key(part.tenant, part.name), group, f"{text} in {part.name}")
 
     def _statuses(self, key: str) -> list[str]:
-        """The status keys of the Ingresses that name the host of a key."""
+        """The status keys of the Ingresses that name the host of a key, or of its Services."""
         kind, host = keys.split(key)
+        if kind in KINDS:
+            return [keys.status_key("Service", id_) for id_ in services_of(self.snapshots.mirror, key)]
         if kind != "host":
             return []
         members = self.snapshots.mirror.naming(host)

@@ -1,4 +1,4 @@
-"""What a run of a key does: `host`, `shard`, `certificate`, `routes`, `segroup`, `change`.
+"""What a run of a key does: `host`, `shard`, `lb`, `lbshared`, `certificate`, `routes`, `segroup`, `change`.
 
 The handlers of `status` and `resync` have files of their own.
 """
@@ -24,17 +24,19 @@ from workers.facts import name_of
 from workers.model.certificates import desired_default_certificates
 from workers.model.context import context_for
 from workers.model.hosts import desired_host
+from workers.model.l4 import desired_services
 from workers.model.layout import layout_of
 from workers.model.nodes import node_problems
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
-from workers.model.types import Desired, Problem, SharedPart, object_id
+from workers.model.types import AviObject, Desired, Problem, SharedPart, object_id
 from workers.model.vips import VSVIP
 from workers.outcome import Result
 from workers.parts import merge_shared
 from workers.reconcile import Handler, ObjectRuns, row_of
 from workers.scope import expand
+from workers.services import KINDS, read_snapshot, row_of_services
 from workers.snapshot import Snapshots
 
 SHARED_TRIES = 8
@@ -63,6 +65,7 @@ class Handlers:
             "host": self.host,
             "shard": self.shard,
             "certificate": self.certificate,
+            **dict.fromkeys(KINDS, self.services),
             "routes": self.routes,
             "segroup": self.segroup,
             "change": self.change,
@@ -102,6 +105,17 @@ class Handlers:
 
         return self.objects.run(claim, compute)[0]
 
+    def services(self, claim: Claim) -> Result:
+        """Everything of a Service of type LoadBalancer, or of those that share a VIP; its row tells their statuses."""
+
+        def compute() -> Desired:
+            snapshot, facts = read_snapshot(self.snapshots, claim.key)
+            return desired_services(snapshot, self.settings, facts)
+
+        result, desired, view = self.objects.run(claim, compute)
+        lacking, view = self._addresses(claim, desired, view)
+        return replace(_until_addressed(result, claim, lacking), row=row_of_services(desired, view))
+
     def routes(self, claim: Claim) -> Result:
         """Our static routes in a VRF."""
         snapshot, facts = self.snapshots.routes()
@@ -126,7 +140,7 @@ class Handlers:
         lacking = False
         for wanted in desired.objects:
             entry = view.own.get(wanted.id) if wanted.type == VSVIP else None
-            if entry is None or entry.intent or not self._lacks(entry.extra):
+            if entry is None or entry.intent or not _lacks(wanted, entry.extra):
                 continue
             try:
                 fresh = entry_of(VSVIP, wanted.tenant, self.avi.get(VSVIP, entry.uuid, tenant=wanted.tenant))
@@ -135,14 +149,9 @@ class Handlers:
                 lacking = True
                 continue
             self.ledger.step(claim, record=(wanted.id, fresh))
-            lacking = lacking or self._lacks(fresh.extra)
+            lacking = lacking or _lacks(wanted, fresh.extra)
             view = LedgerView({**view.own, wanted.id: fresh}, view.referrers, view.others)
         return lacking, view
-
-    def _lacks(self, addresses: Mapping[str, Any]) -> bool:
-        network = self.settings.vip_networks[0]
-        want4 = network.cidr is not None or network.v6cidr is None
-        return (want4 and not addresses.get("v4")) or (network.v6cidr is not None and not addresses.get("v6"))
 
     def _tell_statuses(self, claim: Claim, tenant: str, parent: str, view: LedgerView) -> None:
         """Marks the statuses of the shard's Ingresses when its addresses or its virtual service changed."""
@@ -194,6 +203,13 @@ class Handlers:
             else:
                 return []
         return []
+
+
+def _lacks(wanted: AviObject, addresses: Mapping[str, Any]) -> bool:
+    """Whether a vsvip still has no address of a family that it allocates."""
+    families = {"V6_ONLY": ("v6",), "V4_V6": ("v4", "v6")}
+    kind = wanted.body["vip"][0].get("auto_allocate_ip_type", "")
+    return any(not addresses.get(family) for family in families.get(kind, ("v4",)))
 
 
 def _until_addressed(result: Result, claim: Claim, lacking: bool) -> Result:

@@ -34,6 +34,7 @@ from workers.fields import (
     Kind,
     Listed,
     Markers,
+    OurRef,
     Ref,
     Script,
     Struct,
@@ -130,12 +131,13 @@ _RULE: Table = {
     "hdr_action": PART,
     "rewrite_url_action": PART,
 }
-_SECURITY_RULE: Table = {
-    "name": TEXT,
-    "index": NUMBER,
-    "enable": FLAG_ON,
-    "match": Struct(_MATCH),
-    "action": PART,
+_SECURITY_RULE: Table = {**{name: _RULE[name] for name in ("name", "index", "enable", "match")}, "action": PART}
+_CLIENTS: Table = {
+    "match_criteria": TEXT,
+    "prefixes": Unordered(Subnet()),
+    "addrs": PART,
+    "ranges": PART,
+    "group_refs": Unordered(Ref("ipaddrgroup")),
 }
 _L4_RULE: Table = {
     "name": TEXT,
@@ -145,7 +147,7 @@ _L4_RULE: Table = {
         {
             "port": Struct({"match_criteria": TEXT, "ports": Unordered(NUMBER)}),
             "protocol": Struct({"match_criteria": TEXT, "protocol": TEXT}),
-            "client_ip": PART,
+            "client_ip": Struct(_CLIENTS),
         }
     ),
     "action": Struct(
@@ -203,7 +205,7 @@ VIRTUALSERVICE: Table = {
     "se_group_ref": Ref("serviceenginegroup", mode=GIVEN),
     "vrf_context_ref": Ref("vrfcontext", mode=GIVEN),
     "vsvip_ref": Ref("vsvip", mode=GIVEN),  # a child is sent without
-    "services": Keyed(Struct(_SERVICE, tidy=_single_port), by=("port",)),
+    "services": Keyed(Struct(_SERVICE, tidy=_single_port), by=("port", "override_network_profile_ref")),
     "enable_rhi": FLAG,
     "traffic_enabled": FLAG_ON,
     "east_west_placement": FLAG,
@@ -252,6 +254,7 @@ POOL: Table = {
     "sni_enabled": FLAG,
     "graceful_disable_timeout": Kind(absent=(1, "")),
     "health_monitor_refs": Unordered(Ref("healthmonitor")),
+    "application_persistence_profile_ref": OurRef("applicationpersistenceprofile", "System-Persistence-Client-IP"),
     "placement_networks": _PLACEMENT,
     "servers": Keyed(Struct(_SERVER), by=("ip", "port"), keep=True),
 }

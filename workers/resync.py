@@ -22,10 +22,11 @@ from shared.state import Claim, Ledger, LedgerEntry, State, Work, keys
 from workers.execute import entry_of
 from workers.facts import name_of, read_facts
 from workers.guard import Guard
-from workers.model.owners import MADE_TYPES, is_ours, owner_of
+from workers.model.owners import MADE_TYPES, Owners, is_ours
 from workers.model.types import Facts
 from workers.model.vips import VSVIP
 from workers.outcome import Result
+from workers.services import service_keys
 from workers.snapshot import Snapshots, store_facts
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,11 @@ class Census:
         began = self.ledger.now()
         drifted: set[str] = set()
         count = 0
+        owners = Owners(self.settings, service_keys(self.snapshots.mirror))
+        left: list[tuple[int, dict[str, Any]]] = []
         for type_ in MADE_TYPES:
-            count += self._read_type(claim, type_, drifted)
+            count += self._read_type(claim, type_, owners, left, drifted)
+        count += self._read_late(claim, owners, left, drifted)
         released, held = self.guard.look(claim, facts)
         self._store(facts)
         drifted.update(self.ledger.close_census(claim, began, MADE_TYPES))
@@ -82,23 +86,48 @@ class Census:
                 "controller facts: cloud %s, VRF %s, DNS domains %s", facts.cloud_type, facts.vrf, facts.dns_domains
             )
 
-    def _read_type(self, claim: Claim, type_: str, drifted: set[str]) -> int:
-        """Merges all pages of a type; returns how many objects of ours there are that a key owns."""
+    def _read_type(
+        self, claim: Claim, type_: str, owners: Owners, left: list[tuple[int, dict[str, Any]]], drifted: set[str]
+    ) -> int:
+        """Merges all pages of a type; returns how many objects of ours there are that a key owns.
+
+        A vsvip that doesn't tell its owner goes to `left`, with the time at which it was asked for.
+        """
         count = 0
         for asked, objects in self._pages(type_):
             claim.progress = time.monotonic()
             ours = [obj for obj in objects if is_ours(type_, obj, self.settings)]
             page: list[tuple[str, LedgerEntry]] = []
             for obj in ours:
-                owner = owner_of(type_, obj, self.settings)
-                if owner is None:
-                    log.warning("%s %s is ours but no key of this release owns it; left alone", type_, obj["name"])
+                owner = owners.of(type_, obj)
+                if owner is not None:
+                    page.append((owner, self._entry(type_, obj, asked)))
+                elif type_ == VSVIP:
+                    left.append((asked, obj))
                 else:
-                    tenant = name_of(str(obj["tenant_ref"])) or self.settings.controller.tenant
-                    page.append((owner, entry_of(type_, tenant, obj, at=asked)))
+                    log.warning("%s %s is ours but no key of this release owns it; left alone", type_, obj["name"])
             drifted.update(self.ledger.merge(claim, asked, page))
             count += len(page)
         return count
+
+    def _read_late(
+        self, claim: Claim, owners: Owners, left: list[tuple[int, dict[str, Any]]], drifted: set[str]
+    ) -> int:
+        """Merges the vsvips whose owners only the virtual services tell; returns how many a key owns."""
+        pages: dict[int, list[tuple[str, LedgerEntry]]] = {}
+        for asked, obj in left:
+            owner = owners.late(obj)
+            if owner is None:
+                log.warning("%s %s is ours but no key of this release owns it; left alone", VSVIP, obj["name"])
+            else:
+                pages.setdefault(asked, []).append((owner, self._entry(VSVIP, obj, asked)))
+        for asked, page in pages.items():
+            drifted.update(self.ledger.merge(claim, asked, page))
+        return sum(map(len, pages.values()))
+
+    def _entry(self, type_: str, obj: dict[str, Any], asked: int) -> LedgerEntry:
+        tenant = name_of(str(obj["tenant_ref"])) or self.settings.controller.tenant
+        return entry_of(type_, tenant, obj, at=asked)
 
     def _pages(self, type_: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """Each page with the Redis time from before it was asked for."""
@@ -116,7 +145,7 @@ class Census:
 
     def _all_keys(self, vrf: str) -> set[str]:
         """Every key that the mirror yields or the ledger knows."""
-        found = self.snapshots.asked_for() | set(self.ledger.owners().values())
+        found = self.snapshots.asked_for() | service_keys(self.snapshots.mirror) | set(self.ledger.owners().values())
         if not self.settings.disable_static_routes:
             found.add(keys.routes_key(self.settings.controller.tenant, vrf))
             found.add(keys.segroup_key(self.settings.controller.se_group))

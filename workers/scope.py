@@ -28,10 +28,11 @@ def expand(mirror: Mirror, settings: Settings, facts: Facts, kind: str, name: st
 
 
 def _dependents(mirror: Mirror, refs: list[str]) -> set[str]:
-    """The hosts of the Ingresses that depend on these, and the statuses of those, which say whose they are."""
+    """The keys of the Ingresses and Services that depend on these, and their statuses, which say whose they are."""
     found: set[str] = set()
     for ref in refs:
         for member in mirror.dependents(ref):
-            key, _, ingress = member.partition(" ")
-            found |= {key, keys.status_key("Ingress", ingress.partition("/")[2])}
+            key, _, obj = member.partition(" ")
+            kind, _, id_ = obj.partition("/")
+            found |= {key, keys.status_key(kind, id_)}
     return found

@@ -81,8 +81,8 @@ class Snapshots:
         snapshot = HostSnapshot(
             fqdn,
             ingresses,
-            self._cached("Namespace", namespaces_at),
-            self._cached("IngressClass", classes_at),
+            self.cached("Namespace", namespaces_at),
+            self.cached("IngressClass", classes_at),
             services,
             slices,
             secrets,
@@ -90,7 +90,7 @@ class Snapshots:
             frozenset(standing),
             self.nodes(),
         )
-        return snapshot, facts or self._facts(facts_at)
+        return snapshot, facts or self.facts_at(facts_at)
 
     def shard(
         self,
@@ -122,12 +122,12 @@ class Snapshots:
             tenant,
             parent,
             ingresses,
-            self._cached("Namespace", versions[0] or "0"),
-            self._cached("IngressClass", versions[1] or "0"),
+            self.cached("Namespace", versions[0] or "0"),
+            self.cached("IngressClass", versions[1] or "0"),
             secrets,
             standing([keys.shard_key(tenant, parent), DEFAULT_CERTIFICATE, *sorted(hosts)]),
         )
-        return snapshot, facts or self._facts(facts_at or "")
+        return snapshot, facts or self.facts_at(facts_at or "")
 
     def default_certificate(self, facts: Facts | None = None) -> tuple[CertificateSnapshot, Facts]:
         """What the certificates of the default Secret depend on; `facts` as above."""
@@ -159,9 +159,9 @@ class Snapshots:
             orjson.loads(body),
             orjson.loads(current) if current else {"ingress": [], "annotations": {}},
             {host: orjson.loads(text) for host, text in _pairs(rows)},
-            self._cached("Namespace", namespaces_at),
-            self._cached("IngressClass", classes_at),
-            self._facts(facts_at),
+            self.cached("Namespace", namespaces_at),
+            self.cached("IngressClass", classes_at),
+            self.facts_at(facts_at),
         )
 
     def nodes(self) -> tuple[dict[str, Any], ...]:
@@ -178,7 +178,11 @@ class Snapshots:
     def facts(self) -> Facts:
         """The facts, kept until a census changes them."""
         (facts_at,) = self.state.fields("meta", ["facts_digest"])
-        return self._facts(facts_at or "")
+        return self.facts_at(facts_at or "")
+
+    def namespaces(self) -> Objects:
+        """All namespaces."""
+        return self.cached("Namespace", self.mirror.version(["Namespace"])[0] or "0")
 
     def asked_for(self) -> set[str]:
         """The key of every host that any Ingress names (marking completes those of rules without host), and more.
@@ -213,7 +217,8 @@ class Snapshots:
         slices = {id_: tuple(orjson.loads(text) for text in texts) for id_, texts in _pairs(flat_slices)}
         return _objects(flat_services), slices, _objects(flat_secrets)
 
-    def _cached(self, kind: str, version: str) -> Objects:
+    def cached(self, kind: str, version: str) -> Objects:
+        """All objects of a kind, kept until their version changes."""
         with self._lock:
             kept = self._cache.get(kind)
         if kept is not None and kept[0] == version:
@@ -224,7 +229,8 @@ class Snapshots:
                 self._cache[kind] = (version, objects)
         return objects
 
-    def _facts(self, version: str) -> Facts:
+    def facts_at(self, version: str) -> Facts:
+        """The facts with this digest, kept until it changes."""
         with self._lock:
             kept = self._cache.get("facts")
         if kept is not None and kept[0] == version:

@@ -1,4 +1,4 @@
-"""Write-back to Kubernetes: the status and the annotations of an Ingress, and Events.
+"""Write-back to Kubernetes: the status and the annotations of an Ingress or a Service, and Events.
 
 What is written is computed from what stands on the controller, and nothing is written when nothing changed. A host
 whose virtual service or address is not known for certain keeps what its status says: it is taken out of a status only
@@ -24,6 +24,7 @@ from workers.model.context import Context, context_for
 from workers.model.status import ingress_status
 from workers.model.types import HostVips, Problem, split_object_id
 from workers.outcome import Result
+from workers.services import KINDS, read_status, services_of
 from workers.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
@@ -96,11 +97,14 @@ class Reporter:
             log.warning("no Event for %s %s (%s): %s", problem.kind, id_, problem.message, error)
 
     def _placed(self, key: str, problem: Problem) -> list[Problem]:
-        """A problem of an Avi object concerns every Ingress that names the host; of other keys it is only logged."""
+        """A problem of an Avi object concerns the Ingresses or Services that it is for; of others it is only logged."""
         if problem.kind:
             return [problem]
         log.warning("%s: %s: %s", key, problem.reason, problem.message)
         kind, host = keys.split(key)
+        if kind in KINDS:
+            served = [id_.split("/") for id_ in services_of(self.mirror, key)]
+            return [replace(problem, kind="Service", namespace=ns, name=name) for ns, name in served]
         if kind != "host":
             return []
         ids = sorted(member.partition(" ")[2].partition("/")[2] for member in self.mirror.naming(host))
@@ -129,6 +133,8 @@ class StatusRuns:
     def run(self, claim: Claim) -> Result:
         """Writes status and annotations of one Ingress if they differ from what they should be."""
         kind, _, id_ = keys.split(claim.key)[1].partition("/")
+        if kind == "Service":
+            return self._service(id_)
         snapshot = self.snapshots.status(kind, id_)
         if snapshot is None or snapshot.object["deleting"]:
             return Result()
@@ -154,8 +160,24 @@ class StatusRuns:
             vips = self._vips({host: row for host, row in snapshot.rows.items() if host in hosts}, tenant)
             served = ingress_status(ingress, vips, self.settings, facts, current=current, tenant=tenant)
             wanted = _keep_unknown(served, current, hosts, vips)
-        self._write(ingress, current, wanted, vips)
+        path = f"/apis/networking.k8s.io/v1/namespaces/{ingress['ns']}/ingresses/{ingress['name']}"
+        if self._write(path, current, wanted):
+            self._say_what_changed(ingress, current, wanted, vips)
         return Result(problems=problems)
+
+    def _service(self, id_: str) -> Result:
+        """Writes status and annotations of one Service; what is wrong with it is told by the key that serves it."""
+        found = read_status(self.snapshots, self.settings, id_)
+        if found is None:
+            return Result()
+        namespace, name = id_.split("/")
+        path = f"/api/v1/namespaces/{namespace}/services/{name}"
+        if self._write(path, found.current, found.wanted) and bool(found.current["ingress"]) is not bool(found.vs):
+            reason, text = (
+                ("Synced", f"Added virtualservice {found.vs}") if found.vs else ("Removed", "Removed virtualservice")
+            )
+            self.reporter.event(Problem("Service", namespace, name, reason, f"{text} for {name}", warning=False))
+        return Result()
 
     def _vips(self, rows: Mapping[str, Any], tenant: str) -> dict[str, HostVips]:
         """What stands for each host of the Ingress; hosts that don't stand yet are left out."""
@@ -165,28 +187,24 @@ class StatusRuns:
         found = {host: _vips_of(rows[host], face, entries, tenant) for host, face in faces.items()}
         return {host: vips for host, vips in found.items() if vips is not None}
 
-    def _write(
-        self,
-        ingress: Mapping[str, Any],
-        current: Mapping[str, Any],
-        wanted: Mapping[str, Any],
-        vips: Mapping[str, HostVips],
-    ) -> None:
-        path = f"/apis/networking.k8s.io/v1/namespaces/{ingress['ns']}/ingresses/{ingress['name']}"
+    def _write(self, path: str, current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+        """Writes what differs of an object's status and annotations; True when the entries of the status did."""
         annotations = {**dict.fromkeys(current["annotations"]), **wanted["annotations"]}
         annotate = wanted["annotations"] != current["annotations"]
+        changed = bool(wanted["ingress"] != current["ingress"])
         try:
             # The annotations say that the status is ours, so they come before it and go after it.
             if annotate and wanted["annotations"]:
                 self.kube.patch(path, {"metadata": {"annotations": annotations}})
-            if wanted["ingress"] != current["ingress"]:
+            if changed:
                 load_balancer = {"ingress": wanted["ingress"] or None}
                 self.kube.patch(f"{path}/status", {"status": {"loadBalancer": load_balancer}})
-                self._say_what_changed(ingress, current, wanted, vips)
             if annotate and not wanted["annotations"]:
                 self.kube.patch(path, {"metadata": {"annotations": annotations}})
         except KubeNotFound:
-            log.info("Ingress %s/%s is gone, its status is not written", ingress["ns"], ingress["name"])
+            log.info("%s is gone, its status is not written", path)
+            return False
+        return changed
 
     def _say_what_changed(
         self,

@@ -81,6 +81,8 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
         passthrough_size=l7["passthrough_shards"],
         auto_fqdn=l4["auto_fqdn"],
         default_domain=network["default_domain"] or l4["default_domain"],
+        layer7_only=ako["layer7_only"],
+        default_lb_controller=l4["default_controller"],
         disable_static_routes=ako["disable_static_routes"],
         primary=ako["primary"],
         pod_namespace=pod_namespace,

@@ -126,6 +126,7 @@ class Settings:
     Only namespaces with the label `namespace_label` (key, value; ("", "") for any) that are not blocked are served.
     `strict_hosts`: a host belongs to one namespace (EVH only, as with AKO).
     `kubernetes_paths`: `Prefix` matches whole elements of a path.
+    `layer7_only`: Services of type LoadBalancer are left alone; `default_lb_controller`: one without a class is ours.
     `gates` are the feature gates of the IPv6 support matrix that are on. `delete_config` takes away everything of ours.
     Not `primary`: a further instance in the same cluster, which bears its namespace in names where AKO does.
     """
@@ -147,6 +148,8 @@ class Settings:
     passthrough_size: ShardSize = ShardSize.SMALL
     auto_fqdn: AutoFqdn = AutoFqdn.DEFAULT
     default_domain: str = ""
+    layer7_only: bool = False
+    default_lb_controller: bool = True
     disable_static_routes: bool = False
     primary: bool = True
     pod_namespace: str = "avi-system"

@@ -90,7 +90,7 @@ class FeatureGates(Section):
     other_clouds = Flag("IPv6OtherClouds", default=False, env="AKO_GATE_IPV6_OTHER_CLOUDS")
     any_cni = Flag("IPv6AnyCNI", default=False, env="AKO_GATE_IPV6_ANY_CNI")
     dual_stack_backends = Flag("DualStackBackends", default=False, env="AKO_GATE_DUAL_STACK_BACKENDS")
-    load_balancer = Flag("IPv6LoadBalancer", default=False, env="AKO_GATE_IPV6_LOAD_BALANCER", use=_PENDING)
+    load_balancer = Flag("IPv6LoadBalancer", default=False, env="AKO_GATE_IPV6_LOAD_BALANCER")
     controller = Flag("IPv6Controller", default=False, env="AKO_GATE_IPV6_CONTROLLER")
     kubernetes_api = Flag("IPv6KubernetesAPI", default=False, env="AKO_GATE_IPV6_KUBERNETES_API")
     gateway_api = Flag("GatewayAPI", default=False, use=_PENDING)
@@ -129,7 +129,6 @@ class AkoSettings(Section):
     log_level = Choice(
         "logLevel", {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "ERROR": "ERROR"}, default="WARNING"
     )
-    # No Service of type LoadBalancer is served yet, so both values of layer7Only mean the same until then.
     layer7_only = Flag("layer7Only", default=False)
     primary = Flag("primaryInstance", default=True, env="PRIMARY_AKO_FLAG")
     events = Flag("enableEvents", default=True)
@@ -223,7 +222,6 @@ class L7Settings(Section):
 class L4Settings(Section):
     """`L4Settings`."""
 
-    # As with layer7Only: both values mean the same until Services of type LoadBalancer are served.
     default_controller = Flag("defaultLBController", default=True, env="DEFAULT_LB_CONTROLLER")
     auto_fqdn = Choice(
         "autoFQDN", {choice.value: choice for choice in AutoFqdn}, default=AutoFqdn.DEFAULT, env="AUTO_L4_FQDN"

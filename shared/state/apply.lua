@@ -24,13 +24,14 @@ local function note_links(links)
   end
 end
 
--- Hosts that an object names no more: what is taken away for that is no surprise to a census.
+-- Hosts that an Ingress names no more, Services that have gone: what is taken away for that is no surprise to a census.
 local function note_leaving(old, new)
   local kept = {}
   for _, key in ipairs(new and new.marks or {}) do kept[key] = true end
   for _, key in ipairs(old.marks) do
     local host = not kept[key] and string.sub(key, 1, 5) == 'host:' and resolved(key)
     if host then call('SADD', LEAVING, host) end
+    if not kept[key] and is_service(key) then call('SADD', LEAVING, key) end
   end
 end
 
@@ -60,6 +61,7 @@ for _, item in ipairs(batch.changed) do
     call('HSET', S, item.id, item.status)
     note('status:' .. batch.kind .. '/' .. item.id)
   end
+  if not item.status then call('HDEL', S, item.id) end
 end
 for _, id in ipairs(batch.deleted) do
   local links = call('HGET', L, id)

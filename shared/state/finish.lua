@@ -2,7 +2,8 @@
 -- then kind, object pairs to wait for (kind: stands | gone).
 -- outcome: done | again (comes back after the delay, no failure) | waiting | failed | unreachable
 -- `row` of a host is JSON {"shards": [...], ...}; a changed row marks the shards of the old and the new
--- one, and the statuses of the Ingresses that name the host.
+-- one, and the statuses of the Ingresses that name the host. That of a key of Services is JSON by Service id, of what
+-- their statuses say; where it changed, they are marked.
 -- Returns 'done', 'ready', 'later' or 'lost'.
 local key, token, outcome, delay, row, contact = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
 local now = now_us()
@@ -15,12 +16,22 @@ local started = tonumber(string.match(claim, '(%d+)$'))
 call('ZREM', CLAIMS, key); call('HDEL', CLAIM, key); call('HDEL', LOST, key); call('HDEL', WRITING, key)
 if string.sub(key, 1, 6) == 'shard:' or string.sub(key, 1, 7) == 'routes:' then
   call('HSET', ENDED, key, string.format('%d %d', now, now - started))
-elseif string.sub(key, 1, 5) == 'host:' then
+elseif string.sub(key, 1, 5) == 'host:' or is_service(key) then
   local streak = tonumber(string.match(call('GET', P .. 'pace:' .. key) or '', '(%d+)$') or '-1') + 1
   call('SET', P .. 'pace:' .. key, string.format('%d %d', now, streak), 'PX', 3000)
 end
 
-if row ~= '-' then
+if row ~= '-' and is_service(key) then
+  local old = call('HGET', SERVED, key) or ''
+  if old ~= row then
+    if row == '' then call('HDEL', SERVED, key) else call('HSET', SERVED, key, row) end
+    for _, text in ipairs({ old, row }) do
+      for id, _ in pairs(text ~= '' and cjson.decode(text) or {}) do
+        mark('status:Service/' .. id, 'change', class_of(key), key, now)
+      end
+    end
+  end
+elseif row ~= '-' then
   local host = string.sub(key, 6)
   local old = call('HGET', ROWS, host)
   local changed = (old or '') ~= row

@@ -6,6 +6,7 @@ local READY = { ['0'] = P .. 'ready:0', ['1'] = P .. 'ready:1' }
 local CLAIM, AGAIN, CLASS = P .. 'claim', P .. 'again', P .. 'class'
 local CAUSE, FAILURES, WAITED, LOST, ENDED = P .. 'cause', P .. 'failures', P .. 'waited', P .. 'lost', P .. 'ended'
 local OWNER, STANDS, TOMBS, ROWS = P .. 'owner', P .. 'stands', P .. 'tombs', P .. 'rows'
+local SERVED = P .. 'served' -- key of Services -> what their statuses say (finish.lua)
 -- alone: worker -> the key that it runs alone, or empties itself for. held: keys that a census keeps from writing.
 -- leaving: hosts that an Ingress let go of, and shards that a host has left, until they have been run to their end.
 local ALONE, HELD, LEAVING = P .. 'alone', P .. 'held', P .. 'leaving'
@@ -35,6 +36,11 @@ local function is_control(key)
   return key == 'resync' or string.sub(key, 1, 7) == 'change:'
 end
 
+-- What serves Services of type LoadBalancer: one of them, or all that share a VIP.
+local function is_service(key)
+  return string.sub(key, 1, 3) == 'lb:' or string.sub(key, 1, 9) == 'lbshared:'
+end
+
 -- Control keys go first; a status is written after the hosts that were marked with it.
 local function order(key, now)
   if is_control(key) then return now - 1e15 end
@@ -42,7 +48,7 @@ local function order(key, now)
   return now
 end
 
--- A host that keeps changing is run at growing distances: three times at once, then 0.4 s after its last end, 0.8 s and
+-- A host or Service that keeps changing is run at growing distances: three times at once, then 0.4 s after its last end, 0.8 s and
 -- from then on 1.6 s. Three seconds without a run begin anew (see finish.lua).
 local function paced(key, now)
   local at, streak = string.match(call('GET', P .. 'pace:' .. key) or '', '^(%d+) (%d+)$')

@@ -39,7 +39,7 @@ def test_ingress_is_indexed_under_everything_its_hosts_depend_on() -> None:
     assert set(projection.index) == {(ref, member) for ref in [*refs, "Secret/red/foo-tls"]}
     assert projection.marks == ("host:foo.example.com", "status:Ingress/red/ing1")
     assert projection.id == "red/ing1"
-    assert projection.touches == ()
+    assert projection.touches == ("Fqdn/foo.example.com",)
 
 
 def test_ingress_body_has_the_agreed_fields() -> None:

@@ -153,6 +153,9 @@ FULL: dict[str, dict[str, Any]] = {
         "sni_enabled": True,
         "graceful_disable_timeout": 5,
         "health_monitor_refs": [reference("healthmonitor", "System-TCP")],
+        "application_persistence_profile_ref": reference(
+            "applicationpersistenceprofile", "System-Persistence-Client-IP"
+        ),
         "placement_networks": [
             {"network_ref": reference("network", "n1"), "subnet": subnet("2001:db8:50::/64")},
             {"network_ref": reference("network", "n1"), "subnet": subnet("10.50.0.0/24")},
@@ -219,7 +222,13 @@ FULL: dict[str, dict[str, Any]] = {
                     "match": {
                         "port": {"match_criteria": "IS_IN", "ports": [80]},
                         "protocol": {"match_criteria": "IS_IN", "protocol": "PROTOCOL_TCP"},
-                        "client_ip": {"match_criteria": "IS_IN"},
+                        "client_ip": {
+                            "match_criteria": "IS_IN",
+                            "prefixes": [subnet("10.0.0.0/8"), subnet("2001:db8::/32")],
+                            "addrs": [{"n": 3}],
+                            "ranges": [{"n": 2}],
+                            "group_refs": [reference("ipaddrgroup", "g")],
+                        },
                     },
                     "action": {
                         "select_pool": {
@@ -641,3 +650,17 @@ def test_scripts_are_compared_in_the_order_they_run() -> None:
     assert owned.differs("vsdatascriptset", {"datascript": [second, first]}, extract) == ["datascript"]
     assert isinstance(owned.VSDATASCRIPTSET["datascript"].item.table["script"], Script)
     assert isinstance(owned.POOLGROUP["members"].item.table["pool_ref"], Ref)
+
+
+PERSISTENCE = "application_persistence_profile_ref"
+
+
+def test_a_persistence_profile_is_ours_only_while_it_is_the_one_that_we_write() -> None:
+    """Expects that ours goes when it is no longer wanted, and that a user's stays through a PUT of something else."""
+    ours = answer("pool", {**FULL["pool"], PERSISTENCE: FULL["pool"][PERSISTENCE]})
+    plain = {name: part for name, part in FULL["pool"].items() if name != PERSISTENCE}
+    assert owned.differs("pool", plain, owned.extract("pool", ours)) == [PERSISTENCE]
+    assert PERSISTENCE not in owned.overlay("pool", ours, plain)
+    theirs = answer("pool", {**plain, PERSISTENCE: "/api/applicationpersistenceprofile/?name=mine"})
+    assert owned.differs("pool", plain, owned.extract("pool", theirs)) == []
+    assert owned.overlay("pool", theirs, {**plain, "sni_enabled": False})[PERSISTENCE] == theirs[PERSISTENCE]

@@ -35,7 +35,7 @@ class Acceptance(NamedTuple):
 def acceptance(ingress: dict[str, Any], namespaces: Projections, classes: Projections, context: Context) -> Acceptance:
     """Whether this Ingress is ours and can be served; with `deleteConfig` none is."""
     settings = context.settings
-    if settings.delete_config or not _namespace_served(ingress["ns"], namespaces, settings):
+    if settings.delete_config or not namespace_served(ingress["ns"], namespaces, settings):
         return Acceptance(ours=False)
     ingress_class = _class_of(ingress, classes)
     if ingress["deleting"] or ingress_class is None:
@@ -43,8 +43,8 @@ def acceptance(ingress: dict[str, Any], namespaces: Projections, classes: Projec
     return Acceptance(ours=True, unserved=context.unserved or _unserved(ingress, namespaces, ingress_class))
 
 
-def _namespace_served(name: str, namespaces: Projections, settings: Settings) -> bool:
-    """Whether Ingresses of a namespace are served: it is not blocked, and bears the label of namespaceSelector."""
+def namespace_served(name: str, namespaces: Projections, settings: Settings) -> bool:
+    """Whether the objects of a namespace are served: it is not blocked, and bears the label of namespaceSelector."""
     key, value = settings.namespace_label
     labels = namespaces.get(name, {}).get("labels", {})
     return name not in settings.blocked_namespaces and (not key or labels.get(key) == value)

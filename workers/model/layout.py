@@ -134,6 +134,14 @@ class Layout:
         ending = self._suffix + ("--policy-to-pool" if self.direct else "")
         return self._name(base + (f"-{service}" if self.evh else "") + ending)
 
+    def load_balancer(self, namespace: str, name: str) -> str:
+        """The L4 virtual service, its vsvip and its policy set, of a Service or of the key of a shared VIP."""
+        return self._name(f"{namespace}-{name}")
+
+    def load_balancer_pool(self, namespace: str, service: str, shared: str, protocol: str, port: int) -> str:
+        """The pool of one port of such a Service; `shared` is the key of its shared VIP, "" for one of its own."""
+        return self._name("-".join(part for part in (namespace, service, shared, protocol, str(port)) if part))
+
     @property
     def _parents(self) -> str:
         return self.prefix + self.instance

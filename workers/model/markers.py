@@ -9,22 +9,23 @@ sake only; we compare fields (`workers.owned`).
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 _METADATA_TAIL = (
-    '"namespace_svc_name":null,"crd_status":{"type":"","value":"","status":""},"pool_ratio":%d,'
+    '"namespace_svc_name":%s,"crd_status":{"type":"","value":"","status":""},"pool_ratio":%d,'
     '"passthrough_parent_ref":%s,"passthrough_child_ref":%s,"gateway":"","httproute":"","httproute_rule_name":"",'
     '"insecureedgetermallow":false,"is_mci_ingress":false,"fqdn_reuse_policy":"","host_namespace_ingress_name":%s}'
 )
 _NONE = '""'
-_POOL_TAIL = _METADATA_TAIL % (100, _NONE, _NONE, "null")
-_VS_TAIL = _METADATA_TAIL % (0, _NONE, _NONE, "null")
+_POOL_TAIL = _METADATA_TAIL % ("null", 100, _NONE, _NONE, "null")
+_VS_TAIL = _METADATA_TAIL % ("null", 0, _NONE, _NONE, "null")
 _NOBODY = '{"namespace_ingress_name":null,"ingress_name":"","namespace":"","hostnames":null,'
 
 PARENT_METADATA = _NOBODY + _VS_TAIL
-"""`service_metadata` of a shared parent, which belongs to no Kubernetes object."""
+"""`service_metadata` of what tells its Kubernetes object in no other way than its markers: shared parents, L4 pools."""
 
 
 def marker(key: str, *values: str) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def pool_metadata(namespace: str, ingress: str, host: str) -> str:
 def host_metadata(namespace: str, ingresses: list[str], host: str, *, by_host: bool) -> str:
     """`service_metadata` of a host's own virtual service; `ingresses` are `ns/name` texts, with EVH also `by_host`."""
     listed = orjson.dumps(ingresses).decode()
-    tail = _METADATA_TAIL % (0, _NONE, _NONE, f"{{{_quoted(host)}:{listed}}}") if by_host else _VS_TAIL
+    tail = _METADATA_TAIL % ("null", 0, _NONE, _NONE, f"{{{_quoted(host)}:{listed}}}") if by_host else _VS_TAIL
     return (
         f'{{"namespace_ingress_name":{listed},"ingress_name":"",'
         f'"namespace":{_quoted(namespace)},"hostnames":[{_quoted(host)}],{tail}'
@@ -66,13 +67,23 @@ def host_metadata(namespace: str, ingresses: list[str], host: str, *, by_host: b
 
 def passthrough_metadata(*, parent: str = "", child: str = "") -> str:
     """`service_metadata` of the two virtual services that pass TLS through; each names the other one."""
-    return _NOBODY + _METADATA_TAIL % (0, _quoted(parent), _quoted(child), "null")
+    return _NOBODY + _METADATA_TAIL % ("null", 0, _quoted(parent), _quoted(child), "null")
+
+
+def service_metadata(hosts: Sequence[str], services: Sequence[str] = ()) -> str:
+    """`service_metadata` of what serves Services of type LoadBalancer (`ns/name`) under these names."""
+    tail = _METADATA_TAIL % (_listed(services), 0, _NONE, _NONE, "null")
+    return f'{{"namespace_ingress_name":null,"ingress_name":"","namespace":"","hostnames":{_listed(hosts)},{tail}'
 
 
 def with_checksum(body: dict[str, Any], field: str = "cloud_config_cksum") -> dict[str, Any]:
     """The same body, with a digest of all its fields under `field`: a decimal text of 32 bits, as AKO's."""
     body[field] = str(zlib.crc32(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)))
     return body
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return orjson.dumps(list(texts)).decode() if texts else "null"
 
 
 def _quoted(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from shared.kinds import fnv1a32
+from shared.loadbalancer import OWN_KEY, SHARED_KEY
 from shared.settings.model import AutoFqdn, Settings, ShardSize
 
 MAX_NAME = 255
@@ -29,6 +30,9 @@ _INSECURE = "-insecure"
 _SHARD = "0|[1-9][0-9]?"
 _HASH = "0|[1-9][0-9]{0,9}"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_RFC1035 = re.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_LONGEST_LABEL = 63
+_SHORT_NAMESPACE = 48  # what AKO leaves of a namespace beside a Service whose name fills the label
 _NOT_DNS = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -148,10 +152,37 @@ def shared_fqdn(parent: str, tenant: str, settings: Settings, domains: tuple[str
     """
     if not domains or settings.auto_fqdn is AutoFqdn.DISABLED:
         return ""
+    return f"{parent}{_separator(settings)}{_NOT_DNS.sub('-', tenant).strip('-')}.{_domain(settings, domains)}"
+
+
+def service_fqdn(namespace: str, service: str, settings: Settings, domains: tuple[str, ...]) -> str:
+    """The automatic FQDN of a Service, "" when there is no domain for it or automatic FQDNs are off.
+
+    Both names are made labels of RFC 1035 where a letter in front does it; the flat form is cut to 63 characters.
+    """
+    if not domains or settings.auto_fqdn is AutoFqdn.DISABLED:
+        return ""
+    service, namespace = _label(service, "s"), _label(namespace, "n")
+    if settings.auto_fqdn is AutoFqdn.FLAT and len(service) + len(namespace) + 1 > _LONGEST_LABEL:
+        if len(namespace) + 1 >= _LONGEST_LABEL:
+            left = _LONGEST_LABEL - len(service) - 1
+            namespace = namespace[: left if left > 0 else _SHORT_NAMESPACE].rstrip("-")
+        service = service[: _LONGEST_LABEL - len(namespace) - 1]
+    return f"{service}{_separator(settings)}{namespace}.{_domain(settings, domains)}"
+
+
+def _label(name: str, letter: str) -> str:
+    return letter + name if not _RFC1035.fullmatch(name) and _RFC1035.fullmatch(letter + name) else name
+
+
+def _separator(settings: Settings) -> str:
+    return "-" if settings.auto_fqdn is AutoFqdn.FLAT else "."
+
+
+def _domain(settings: Settings, domains: tuple[str, ...]) -> str:
+    """The configured domain if the cloud has it, else the cloud's first."""
     wished = settings.default_domain.strip(".")
-    domain = wished if wished in domains else domains[0]
-    separator = "-" if settings.auto_fqdn is AutoFqdn.FLAT else "."
-    return f"{parent}{separator}{_NOT_DNS.sub('-', tenant).strip('-')}.{domain}"
+    return wished if wished in domains else domains[0]
 
 
 def shard_key(tenant: str, parent: str) -> str:
@@ -162,6 +193,16 @@ def shard_key(tenant: str, parent: str) -> str:
 def host_key(host: str) -> str:
     """The work key of a host."""
     return f"host:{host}"
+
+
+def service_key(namespace: str, name: str) -> str:
+    """The work key of a Service of type LoadBalancer with a VIP of its own."""
+    return f"{OWN_KEY}:{namespace}/{name}"
+
+
+def shared_service_key(namespace: str, shared: str) -> str:
+    """The work key of all Services of a namespace that share the VIP of that key."""
+    return f"{SHARED_KEY}:{namespace}/{shared}"
 
 
 def tenant_ref(tenant: str) -> str:

@@ -3,26 +3,34 @@
 `is_ours` tells our cluster's objects from all others: by equality, so that `c1` is not `c1-x`. `owner_of` gives the
 work key whose plan may change or delete the object. It answers only when the name is exactly what our formulas make
 from the object's markers, under the present settings or under any others: so what an earlier choice of SNI or EVH
-left behind is its owner's to take away. Anything else (L4, AviInfraSetting) is the work of keys
+left behind is its owner's to take away. Anything else (AviInfraSetting, Gateway) is the work of keys
 that this release doesn't have, so nobody owns it: it is reported and never deleted by itself.
+
+A vsvip for Services does not say whose it is. `Owners` tells when all is known: it belongs to whoever owns the virtual
+service that refers to it; without one to the Service of the cluster whose name it has, or to the one that its FQDN is
+the automatic name of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
+from shared.loadbalancer import OWN_KEY, SHARED_KEY
 from shared.projection import DEFAULT_CERTIFICATE
 from shared.settings.model import Settings
 from workers.model import names
 from workers.model.certificates import CERTIFICATE
+from workers.model.l4 import L4_POLICY_SET
 from workers.model.layout import every_naming
 from workers.model.policies import POLICY_SET
 from workers.model.pools import POOL, POOL_GROUP
+from workers.model.services import PROTOCOLS
 from workers.model.types import WorkKey
 from workers.model.vips import VSVIP
 from workers.model.virtualservices import VIRTUAL_SERVICE
-from workers.owned import TABLES
+from workers.owned import TABLES, references
 
 MADE_TYPES = tuple(TABLES)
 """The REST types of which objects may be ours, each after the types that it refers to."""
@@ -50,8 +58,12 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
         if type_ == CERTIFICATE and name in _default_names(settings):
             return DEFAULT_CERTIFICATE
         return _owner_of_dedicated(name, obj, settings) if type_ == VSVIP else None
-    hosts = markers.get("Host", [])
-    if len(hosts) != 1 or "InfrasettingName" in markers:
+    if "InfrasettingName" in markers:
+        return None
+    if "Host" not in markers:
+        return _owner_of_services(type_, obj, markers, settings)
+    hosts = markers["Host"]
+    if len(hosts) != 1:
         return None
     return names.host_key(hosts[0]) if name in _host_names(type_, hosts[0], markers, settings) else None
 
@@ -59,6 +71,73 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
 def _default_names(settings: Settings) -> set[str]:
     """The names of the certificates made from the default Secret, in any layout."""
     return {name for layout in every_naming(settings.prefix) for name in layout.default_certificates().values()}
+
+
+class Owners:
+    """Whose the objects of one look at the controller are: `of` for each, then `late` for the vsvips left over."""
+
+    def __init__(self, settings: Settings, services: Iterable[WorkKey]) -> None:
+        """`services` are the keys of the Services of type LoadBalancer that the cluster has."""
+        self.settings = settings
+        self._by_vsvip: dict[str, WorkKey] = {}
+        self._by_name: dict[str, WorkKey] = {}
+        for key in services:
+            namespace, _, name = key.partition(":")[2].partition("/")
+            for layout in every_naming(settings.prefix):
+                self._by_name[layout.load_balancer(namespace, name)] = key
+
+    def of(self, type_: str, obj: dict[str, Any]) -> WorkKey | None:
+        """As `owner_of`; of a vsvip for Services only `late` can tell, once every virtual service was asked for."""
+        owner = owner_of(type_, obj, self.settings)
+        if type_ == VIRTUAL_SERVICE and owner is not None and owner.startswith((f"{OWN_KEY}:", f"{SHARED_KEY}:")):
+            self._by_vsvip.update({name: owner for kind, name in references(type_, obj) if kind == VSVIP})
+        return owner
+
+    def late(self, obj: dict[str, Any]) -> WorkKey | None:
+        """Whose a vsvip is of which `of` knew nothing."""
+        name = str(obj.get("name", ""))
+        known = self._by_vsvip.get(name) or self._by_name.get(name)
+        return known or (_owner_by_fqdn(name, obj, self.settings) if is_ours(VSVIP, obj, self.settings) else None)
+
+
+def _owner_of_services(
+    type_: str, obj: dict[str, Any], markers: dict[str, list[str]], settings: Settings
+) -> WorkKey | None:
+    """Whose an object for Services of type LoadBalancer is, by the names that our formulas make, in any layout."""
+    name = str(obj.get("name", ""))
+    if '"gateway":""' not in str(obj.get("service_metadata", '"gateway":""')):
+        return None  # a Gateway's, which has the markers of a shared VIP
+    namespace, service, shared = (_only(markers, key) for key in ("Namespace", "ServiceName", "GatewayName"))
+    key = names.shared_service_key(namespace, shared) if shared else names.service_key(namespace, service)
+    for layout in every_naming(settings.prefix):
+        if type_ == POOL:
+            ports = [
+                layout.load_balancer_pool(namespace, service, shared, each, port) for each, port in _ports(markers)
+            ]
+            if name in ports:
+                return key
+        elif type_ in (VIRTUAL_SERVICE, L4_POLICY_SET) and name == layout.load_balancer(namespace, shared or service):
+            return key
+    return None
+
+
+def _ports(markers: dict[str, list[str]]) -> list[tuple[str, int]]:
+    """The protocols and the port that the markers of a pool allow for; not every pool names its protocol."""
+    port = _only(markers, "Port")
+    return [(protocol, int(port)) for protocol in PROTOCOLS] if port.isdecimal() else []
+
+
+def _owner_by_fqdn(name: str, obj: dict[str, Any], settings: Settings) -> WorkKey | None:
+    """The Service with this vsvip's name that has one of its FQDNs as automatic name."""
+    for row in obj.get("dns_info") or []:
+        service, _, rest = str(row.get("fqdn", "")).partition(".")
+        pairs = [(rest.partition(".")[0], service)]
+        pairs += [(service[at + 1 :], service[:at]) for at, letter in enumerate(service) if letter == "-"]
+        for namespace, own in pairs:
+            for layout in every_naming(settings.prefix):
+                if namespace and layout.load_balancer(namespace, own) == name:
+                    return names.service_key(namespace, own)
+    return None
 
 
 def _owner_of_dedicated(name: str, obj: dict[str, Any], settings: Settings) -> WorkKey | None:

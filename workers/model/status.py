@@ -1,4 +1,4 @@
-"""What an Ingress says of itself once its hosts stand: addresses and our three annotations.
+"""What an Ingress or a Service says of itself once it is served: addresses and our three annotations.
 
 Per host one entry for each address, every IPv4 one before the IPv6 ones, in the order of the rules. A host that has a
 virtual service but no address yet keeps the entries that it has: a VIP still being allocated is not an address lost.
@@ -54,3 +54,16 @@ def ingress_status(
         TENANT: tenant or settings.controller.tenant,
     }
     return {"ingress": entries, "annotations": annotations}
+
+
+def service_status(served: Mapping[str, Any], facts: Facts, tenant: str) -> dict[str, Any]:
+    """The same for a Service of type LoadBalancer: an entry for each address, in the order of its families.
+
+    `served` has `addresses`, the `names` of the Service, and the `uuid` of its virtual service. The first name stands
+    in every entry. The annotations are there without a name too: they say that the status is ours.
+    """
+    hostname = {"hostname": served["names"][0]} if served["names"] else {}
+    annotations = {CLUSTER_UUID: facts.cluster_uuid, TENANT: tenant}
+    if served["names"]:
+        annotations[UUID_MAP] = orjson.dumps(dict.fromkeys(sorted(served["names"]), served["uuid"])).decode()
+    return {"ingress": [{"ip": address, **hostname} for address in served["addresses"]], "annotations": annotations}

@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.addresses import Family
+
 ObjectId = str
 WorkKey = str
 
@@ -103,6 +105,16 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedService:
+    """A Service of type LoadBalancer that is served: by what, under which names, and the order of its families."""
+
+    service: ObjectId
+    vsvip: ObjectId
+    names: tuple[str, ...]
+    families: tuple[Family, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """The model's answer for one key.
 
@@ -113,6 +125,8 @@ class Desired:
     `faces` (host keys) tell, by tenant, where a status finds the host's virtual service and addresses.
     `refused` (host keys) are the Ingresses (`ns/name`) that name the host and get no address of it.
     `frozen`: the host uses a feature that this release does not serve, so nothing of the key may be written or deleted.
+    `services` (keys of Services) tells by `namespace/name` what the status of each served Service needs; None when the
+    key has no Service of ours.
     """
 
     objects: tuple[AviObject, ...] = ()
@@ -124,6 +138,7 @@ class Desired:
     faces: Mapping[str, Face] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     frozen: bool = False
+    services: Mapping[str, ServedService] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,7 @@ class Facts:
     """What the model needs to know of the controller; read at each census.
 
     `dns_domains` are the cloud's DNS subdomains, sorted. `node_network_uuids` maps a network name to its uuid.
+    `client_ip_persistence`: the profile that keeps a client on its server by address is there.
     """
 
     cloud_type: str
@@ -141,6 +157,7 @@ class Facts:
     cluster_uuid: str
     license_tier: str
     se_group_uuid: str
+    client_ip_persistence: bool = True
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -195,6 +212,32 @@ class CertificateSnapshot:
     classes: Mapping[str, dict[str, Any]]
     secret: dict[str, Any] | None
     standing: Collection[ObjectId]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingVip:
+    """The VIP of a vsvip as it stands: the families that are allocated for it, and the addresses that it has."""
+
+    families: frozenset[Family]
+    addresses: Mapping[Family, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSnapshot:
+    """Everything that the Services of one key depend on. Keys of the maps are `ns/name`, or the name without namespace.
+
+    `services` are those of the key: one, or all that share a VIP. `claimants` are other Services, and `ingresses`
+    Ingresses, that may have one of the DNS names that these want. `vips` are the key's own vsvips that stand.
+    """
+
+    key: WorkKey
+    services: Mapping[str, dict[str, Any]]
+    slices: Mapping[str, tuple[dict[str, Any], ...]]
+    namespaces: Mapping[str, dict[str, Any]]
+    classes: Mapping[str, dict[str, Any]]
+    claimants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    ingresses: tuple[dict[str, Any], ...] = ()
+    vips: Mapping[ObjectId, StandingVip] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from shared.kinds import CNI_KINDS, KINDS
+from shared.loadbalancer import service_key
 from shared.projection import DEFAULT_SECRET, tls_by_default
 from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
 from tests import pems
@@ -19,6 +20,7 @@ from workers.model.accept import hosts_of
 from workers.model.certificates import desired_default_certificates
 from workers.model.context import context_for
 from workers.model.hosts import desired_host
+from workers.model.l4 import desired_services
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
@@ -30,7 +32,9 @@ from workers.model.types import (
     HostSnapshot,
     Problem,
     RoutesSnapshot,
+    ServiceSnapshot,
     ShardSnapshot,
+    StandingVip,
 )
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -114,6 +118,7 @@ class World:
     objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     standing: set[str] = field(default_factory=set)
     day: int = pems.DAY
+    vips: dict[str, StandingVip] = field(default_factory=dict)
 
     def apply(self, *manifests: dict[str, Any]) -> World:
         for manifest in manifests:
@@ -166,6 +171,24 @@ class World:
         )
         return desired_shard(snapshot, self.settings, self.facts)
 
+    def service_keys(self) -> list[str]:
+        return sorted({service_key(each) for each in self.of("Service").values() if "lb" in each})
+
+    def services(self, key: str) -> Desired:
+        """What a key of Services of type LoadBalancer wants; every Service and Ingress is looked at for names."""
+        load_balancers = {id_: each for id_, each in self.of("Service").items() if "lb" in each}
+        snapshot = ServiceSnapshot(
+            key,
+            {id_: each for id_, each in load_balancers.items() if service_key(each) == key},
+            self.host_snapshot("").slices,
+            self.of("Namespace"),
+            self.of("IngressClass"),
+            load_balancers,
+            tuple(self.of("Ingress").values()),
+            self.vips,
+        )
+        return desired_services(snapshot, self.settings, self.facts)
+
     def routes(self) -> Desired:
         networks = {kind.name: tuple(self.of(kind.name).values()) for kind in CNI_KINDS.values() if self.of(kind.name)}
         snapshot = RoutesSnapshot(tuple(self.of("Node").values()), networks)
@@ -182,19 +205,20 @@ class World:
         return desired_default_certificates(snapshot, self.settings, self.facts)
 
     def everything(self) -> tuple[list[AviObject], list[Problem], list[Desired]]:
-        """The objects of all host and shard keys once all of them stand; all problems; the shared answers."""
+        """The objects of all keys that own some once all of them stand; all problems; the shared answers."""
         return self.everything_from(set())
 
     def everything_from(self, standing: set[str]) -> tuple[list[AviObject], list[Problem], list[Desired]]:
         """The same, from what stands already."""
         self.standing = set(standing)
+        services = [self.services(key) for key in self.service_keys()]
         hosts = [self.certificates(), *(self.host(host) for host in self.hosts())]
         self.standing |= {wanted.id for each in hosts for wanted in each.objects}
         shards = [self.shard(key) for key in sorted({key for each in hosts for key in each.shards})]
-        objects = [wanted for each in (*hosts, *shards) for wanted in each.objects]
+        objects = [wanted for each in (*hosts, *shards, *services) for wanted in each.objects]
         self.standing |= {wanted.id for wanted in objects}
         shared = [self.routes(), desired_segroup(self.settings, self.facts)]
-        return objects, [problem for each in (*hosts, *shared) for problem in each.problems], shared
+        return objects, [problem for each in (*hosts, *services, *shared) for problem in each.problems], shared
 
 
 def golden_world(case: str) -> World:
