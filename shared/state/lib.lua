@@ -48,8 +48,8 @@ local function order(key, now)
   return now
 end
 
--- A host or Service that keeps changing is run at growing distances: three times at once, then 0.4 s after its last end, 0.8 s and
--- from then on 1.6 s. Three seconds without a run begin anew (see finish.lua).
+-- A host or Service that keeps changing is run at growing distances: three times at once, then 0.4 s after its last
+-- end, 0.8 s and from then on 1.6 s. Three seconds without a run begin anew (see finish.lua).
 local function paced(key, now)
   local at, streak = string.match(call('GET', P .. 'pace:' .. key) or '', '^(%d+) (%d+)$')
   if not at or tonumber(streak) < 2 then return now end
@@ -78,7 +78,7 @@ local function debounced(key, now, changed)
   local kind = string.match(key, '^%a+')
   if kind == 'shard' then return gathered(key, now) end
   if not changed then return now end
-  if kind == 'host' then return paced(key, now) end
+  if kind == 'host' or is_service(key) then return paced(key, now) end
   if kind == 'routes' then return math.max(gathered(key, now), spaced(key, now)) end
   return now
 end

@@ -136,7 +136,8 @@ class Site:
 
     def _debounced(self) -> list[str]:
         held = self.state.hash("waited").keys() | self.state.hash("failures").keys()
-        return [key for key in self._later() if key.startswith(("shard:", "host:", "routes:")) and key not in held]
+        kinds = ("shard:", "host:", "lb:", "lbshared:", "routes:")
+        return [key for key in self._later() if key.startswith(kinds) and key not in held]
 
     def failures(self, key: str) -> int:
         return int(self.state.client.hget(self.state.key("failures"), key) or 0)

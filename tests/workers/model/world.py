@@ -259,6 +259,29 @@ def service(name: str = "web", *, families: Iterable[str] = ("IPv4",), **spec: A
     }
 
 
+def load_balancer(
+    name: str = "db",
+    *,
+    ports: Iterable[tuple[str, int]] = (("TCP", 5432),),
+    families: Iterable[str] = ("IPv4",),
+    created: str = "2026-01-01T00:00:00Z",
+    namespace: str = "red",
+    annotations: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> dict[str, Any]:
+    """A Service of type LoadBalancer; `ports` are protocols and numbers, each served by the port 1000 above it."""
+    rows = [
+        {"name": f"{protocol.lower()}-{port}", "port": port, "targetPort": port + 1000, "protocol": protocol}
+        for protocol, port in ports
+    ]
+    meta = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "creationTimestamp": created}
+    return {
+        "kind": "Service",
+        "metadata": {**meta, "annotations": dict(annotations or {})},
+        "spec": {"type": "LoadBalancer", "ipFamilies": list(families), "ports": rows, **spec},
+    }
+
+
 def endpoint_slice(
     addresses: Iterable[str], *, family: str = "IPv4", name: str = "", owner: str = "web", ports: Any = None
 ) -> dict[str, Any]:
