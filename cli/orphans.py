@@ -22,6 +22,7 @@ from cli.table import columns
 from shared.avi.client import AviClient
 from shared.kinds import kinds_for
 from shared.kube import KubeClient
+from shared.loadbalancer import OWN_KEY, SHARED_KEY, service_key
 from shared.projection import DEFAULT_CERTIFICATE, passes_through, tls_by_default
 from shared.settings import load, load_credentials
 from shared.settings.model import Settings
@@ -32,9 +33,10 @@ from workers.facts import name_of, read_facts
 from workers.model import names
 from workers.model.accept import hosts_of
 from workers.model.context import context_for
-from workers.model.owners import MADE_TYPES, is_ours, owner_of
+from workers.model.owners import MADE_TYPES, Owners, is_ours
 from workers.model.routes import routes_active, routes_off
 from workers.model.types import Facts
+from workers.model.vips import VSVIP
 from workers.parts import is_ours as is_our_entry
 
 FOUND = 3  # exit code
@@ -82,11 +84,20 @@ def run(options: argparse.Namespace) -> int:
 def find_orphans(avi: AviClient, kube: KubeClient, settings: Settings) -> list[Orphan]:
     """All orphans, sorted. Raises AviError, KubeError, or SettingsError where the controller refuses the settings."""
     facts = read_facts(avi, kube, settings)
-    yielded = _yielded(kube, settings, facts)
+    services = _services(kube, settings)
+    yielded = _yielded(kube, settings, facts) | services
+    owners = Owners(settings, services)
     found: list[Orphan] = []
+    left: list[dict[str, Any]] = []
     for type_ in MADE_TYPES:
         for page in avi.pages(type_, tenant=ANY):
-            found += [orphan for obj in page.objects for orphan in _object(type_, obj, yielded, settings)]
+            for obj in (obj for obj in page.objects if is_ours(type_, obj, settings)):
+                key = owners.of(type_, obj)
+                if type_ == VSVIP and key is None:
+                    left.append(obj)
+                else:
+                    found += _object(type_, obj, key, yielded)
+    found += [orphan for obj in left for orphan in _object(VSVIP, obj, owners.late(obj), yielded)]
     found += _entries(avi, "vrfcontext", "static_routes", facts.vrf, settings)
     found += _entries(avi, "serviceenginegroup", "labels", settings.controller.se_group, settings)
     return sorted(found)
@@ -111,14 +122,20 @@ def _yielded(kube: KubeClient, settings: Settings, facts: Facts) -> set[str]:
     return found
 
 
-def _object(type_: str, obj: dict[str, Any], yielded: set[str], settings: Settings) -> Iterator[Orphan]:
-    if not is_ours(type_, obj, settings):
-        return
-    key = owner_of(type_, obj, settings)
+def _services(kube: KubeClient, settings: Settings) -> set[str]:
+    """The keys of the Services of type LoadBalancer."""
+    (kind,) = [kind for kind in kinds_for(settings) if kind.name == "Service"]
+    bodies = (kind.project(obj).body for page in kube.pages(f"{kind.path}/{kind.resource}") for obj in page.items)
+    return {service_key(body) for body in bodies if "lb" in body}
+
+
+def _object(type_: str, obj: dict[str, Any], key: str | None, yielded: set[str]) -> Iterator[Orphan]:
     if key is None:
         reason = "no work key of this release owns it: another feature or another release made it"
     elif key in yielded or (key.startswith("shard:") and (type_ == "vsvip" or names.secure(obj["name"]) in yielded)):
         return  # the vsvip of a shared parent stays on purpose: so its address does
+    elif key.startswith((f"{OWN_KEY}:", f"{SHARED_KEY}:")):
+        reason = "there is no Service of type LoadBalancer for it"
     else:
         reason = "nothing in the cluster names its host" if key.startswith("host:") else "no host is served by it"
     yield Orphan(type_, name_of(str(obj.get("tenant_ref", ""))), str(obj["name"]), str(obj["uuid"]), key or "", reason)

@@ -220,6 +220,7 @@ def _api_server(_: Settings, known: Known) -> Iterator[Finding]:
 
 _LOADING = "`ako validate`, and every process that reads the settings"
 _CENSUS = "the census, before anything is written"
+_SERVICE = "the worker that serves the Service, in an Event"
 _FOLLOWING = "watcher and workers, before anything is listed or written"
 
 MATRIX: tuple[Row, ...] = (
@@ -325,6 +326,7 @@ MATRIX: tuple[Row, ...] = (
         "where AKO documents IPv4 VIPs only, so the Service gets the IPv4 VIP of cidr",
         "keep both and use the IPv4 VIP",
         "IPv6LoadBalancer",
+        _SERVICE,
     ),
     Row(
         "V6-LB",
@@ -335,6 +337,7 @@ MATRIX: tuple[Row, ...] = (
         "where AKO documents IPv4 VIPs only, so the Service gets none",
         "write a cidr beside it",
         "IPv6LoadBalancer",
+        _SERVICE,
     ),
     Row(
         "V6-CTRL",

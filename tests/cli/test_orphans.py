@@ -103,7 +103,8 @@ def test_each_reason_is_named(site: Site) -> None:
     policies = Layout("bench--").policy_set("bench", GONE)
     site.make("httppolicyset", policies, Host=GONE, Namespace="bench")
     site.make("pool", "bench--gold-one", InfrasettingName="gold")
-    site.make("l4policyset", "bench--red-db", Namespace="red", ServiceName="db")
+    site.make("l4policyset", "bench--red-db", Namespace="red", ServiceName="db", InfrasettingName="gold")
+    site.make("l4policyset", "bench--red-old", Namespace="red", ServiceName="old", Protocol="TCP")
     parents = {f"bench--Shared-L7-{number}" for number in range(8)}
     for parent in parents:
         site.make("vsvip", parent)
@@ -111,13 +112,16 @@ def test_each_reason_is_named(site: Site) -> None:
     found = site.found()
     served = parents - {id_.partition("/")[2] for id_ in found}
     assert len(served) == 1
-    expected = {f"httppolicyset/{policies}", "pool/bench--gold-one", "l4policyset/bench--red-db"}
+    expected = {f"httppolicyset/{policies}", "pool/bench--gold-one"}
+    expected |= {f"l4policyset/bench--red-{name}" for name in ("db", "old")}
     assert found.keys() == expected | {f"poolgroup/{parent}" for parent in parents - served}
     gone = found[f"httppolicyset/{policies}"]
     assert (gone["key"], gone["reason"]) == (f"host:{GONE}", "nothing in the cluster names its host")
     assert (gone["tenant"], bool(gone["uuid"])) == ("admin", True)
     assert found["pool/bench--gold-one"]["key"] == ""
     assert "another feature" in found["l4policyset/bench--red-db"]["reason"]
+    old = found["l4policyset/bench--red-old"]
+    assert (old["key"], old["reason"]) == ("lb:red/old", "there is no Service of type LoadBalancer for it")
     code, table = site.run("table")
     assert code == FOUND
     assert f"{len(found)} orphans; nothing was changed" in table

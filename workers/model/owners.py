@@ -47,9 +47,9 @@ def is_ours(type_: str, obj: dict[str, Any], settings: Settings) -> bool:
 
 def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | None:
     """The work key that owns one of our objects, None when it can't be told."""
-    if not is_ours(type_, obj, settings):
-        return None
     name, markers = str(obj.get("name", "")), _markers(obj)
+    if not is_ours(type_, obj, settings) or "InfrasettingName" in markers:
+        return None
     if set(markers) == {"clustername"}:
         parent = names.secure(name) if type_ in (VIRTUAL_SERVICE, POLICY_SET) else name
         found = names.Parent.parse(parent, settings.prefix + settings.instance)
@@ -58,8 +58,6 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
         if type_ == CERTIFICATE and name in _default_names(settings):
             return DEFAULT_CERTIFICATE
         return _owner_of_dedicated(name, obj, settings) if type_ == VSVIP else None
-    if "InfrasettingName" in markers:
-        return None
     if "Host" not in markers:
         return _owner_of_services(type_, obj, markers, settings)
     hosts = markers["Host"]

@@ -230,8 +230,8 @@ class _Reading:
         row = families.decide(gate, families.policy_of(service["lb"]["policy"], asked), asked, network)
         if row.outcome == "documented":
             warning = not row.given or asked != families.V4
-            for _, text in refusals("object", settings, Known(service=_id(service))):
-                self.group.say(service, "IPv6NotServed", f"{text[0].upper()}{text[1:]}.", warning=warning)
+            for path, text in refusals("object", settings, Known(service=_id(service))):
+                self.group.say(service, "IPv6NotServed", f"{path}: {text}.", warning=warning)
         elif row.outcome != "as asked":
             reason = "FewerFamilies" if row.given else "FamiliesRefused"
             self.group.say(service, reason, self._lacking(asked, network, row.given))
