@@ -18,12 +18,23 @@ from hypothesis import strategies as st
 from shared.projection import DEFAULT_CERTIFICATE, DEFAULT_SECRET, DEFAULT_TLS_ANNOTATION
 from shared.settings.model import Settings
 from tests import pems
+from tests.workers.model.service_worlds import GATES, SERVICES
 from tests.workers.model.test_model_layout import CHOICES
-from tests.workers.model.world import AVI_CLASS, PASSTHROUGH, World, endpoint_slice, ingress, secret, service, settings
+from tests.workers.model.world import (
+    AVI_CLASS,
+    PASSTHROUGH,
+    World,
+    endpoint_slice,
+    ingress,
+    secret,
+    service,
+    settings,
+)
 from tests.workers.pure_controller import PureController
 from workers import owned
 from workers.model.layout import layout_of
-from workers.model.owners import owner_of
+from workers.model.owners import Owners
+from workers.model.services import standing_vip
 from workers.model.types import Desired, split_object_id
 from workers.plan import ChangeVip, Create, Delete, Entry, View, plan
 
@@ -44,6 +55,7 @@ class Core:
             before = len(self.controller.writes)
             keys = {f"host:{host}" for host in world.hosts()} | {entry.owner for entry in self.ledger.values()}
             keys |= {DEFAULT_CERTIFICATE} | {shard for host in world.hosts() for shard in world.host(host).shards}
+            keys |= set(world.service_keys())
             for key in shuffled.sample(sorted(keys), len(keys)):
                 self.run(key, world)
             if len(self.controller.writes) == before:
@@ -53,6 +65,8 @@ class Core:
     def run(self, key: str, world: World) -> None:
         """One run of a key."""
         world.standing = set(self.ledger)
+        vips = {id_: standing_vip(entry.owned) for id_, entry in self.ledger.items() if id_.startswith("vsvip/")}
+        world.vips = {id_: vip for id_, vip in vips.items() if vip is not None}
         desired = computed(key, world)
         made = plan(desired, self.view(key, desired))
         assert made.problems == ()
@@ -89,6 +103,8 @@ def computed(key: str, world: World) -> Desired:
     kind, _, rest = key.partition(":")
     if kind == "certificate":
         return world.certificates()
+    if kind in ("lb", "lbshared"):
+        return world.services(key)
     return world.host(rest) if kind == "host" else world.shard(key)
 
 
@@ -117,7 +133,7 @@ FORMS = st.builds(
     st.booleans(),
 )
 DEFAULT = st.sampled_from([[], [secret(DEFAULT_SECRET, namespace="avi-system")]])
-STEPS = st.lists(st.tuples(FORMS, st.builds(operator.add, INGRESSES, DEFAULT)), min_size=1, max_size=3)
+STEPS = st.lists(st.tuples(FORMS, st.builds(operator.add, INGRESSES, DEFAULT), SERVICES), min_size=1, max_size=3)
 
 
 def world(chosen: Settings, manifests: list[Any]) -> World:
@@ -136,17 +152,22 @@ def waiting(made: World) -> set[str]:
 
 
 @examples(deadline=None, max_examples=200)
-@given(steps=STEPS, seed=st.integers())
-def test_any_cluster_in_any_form_comes_to_rest(steps: list[tuple[dict[str, Any], list[Any]]], seed: int) -> None:
+@given(steps=STEPS, gates=GATES, seed=st.integers())
+def test_any_cluster_in_any_form_comes_to_rest(
+    steps: list[tuple[dict[str, Any], list[Any], list[Any]]], gates: frozenset[str], seed: int
+) -> None:
     """What stands is what is wanted and the kept vsvips, every object is owned by who made it, and nothing dangles."""
     core = Core()
-    for changes, manifests in [*steps, (steps[-1][0], [])]:
-        chosen = settings(**changes)
+    for changes, ingresses, services in [*steps, (steps[-1][0], [], [])]:
+        manifests = [*ingresses, *services]
+        chosen = settings(**changes, gates=gates)
         made = world(chosen, manifests)
         core.settle(made, seed)
         wanted = {each.id for each in world(chosen, manifests).everything()[0]}
         kept = core.ledger.keys() - wanted - waiting(made)
         assert wanted <= core.ledger.keys()
         assert all(id_.startswith("vsvip/") and layout_of(chosen).keeps(split_object_id(id_)[2]) for id_ in kept)
-        for id_, entry in core.ledger.items():
-            assert owner_of(id_.partition("/")[0], core.controller.objects[id_], chosen) == entry.owner
+        owners = Owners(chosen, made.service_keys())
+        for id_, entry in sorted(core.ledger.items(), key=lambda pair: pair[0].startswith("vsvip/")):
+            type_, obj = id_.partition("/")[0], core.controller.objects[id_]
+            assert (owners.of(type_, obj) or owners.late(obj)) == entry.owner

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from tests.workers.model.service_worlds import GATES, SERVICES
 from tests.workers.model.test_model_layout import CHOICES
 from tests.workers.model.world import (
     AVI_CLASS,
@@ -18,6 +19,7 @@ from tests.workers.model.world import (
     block,
     endpoint_slice,
     ingress,
+    load_balancer,
     node,
     secret,
     service,
@@ -52,11 +54,12 @@ INGRESSES = st.lists(
 
 @pytest.mark.parametrize("changes", CHOICES)
 @examples(deadline=None)
-@given(manifests=INGRESSES, shuffled=st.randoms(use_true_random=False))
+@given(ingresses=INGRESSES, services=SERVICES, gates=GATES, shuffled=st.randoms(use_true_random=False))
 def test_answers_do_not_depend_on_order_and_lists_agree_with_objects(
-    changes: dict[str, Any], manifests: list[Any], shuffled: Any
+    changes: dict[str, Any], ingresses: list[Any], services: list[Any], gates: frozenset[str], shuffled: Any
 ) -> None:
-    """Any order of the same Ingresses gives the same objects; names are unique; a shard lists only what is built."""
+    """Any order of the same objects gives the same answers; names are unique; a shard lists only what is built."""
+    changes, manifests = {**changes, "gates": gates}, [*ingresses, *services]
     made = world(secret(), *manifests, **changes)
     objects, _, _ = made.everything()
     names = [each.id for each in objects]
@@ -67,7 +70,7 @@ def test_answers_do_not_depend_on_order_and_lists_agree_with_objects(
             assert member["pool_ref"].partition("name=")[2] in built
     for each in objects:
         assert {object_id(type_, each.tenant, name) for type_, name in references(each.type, each.body)} <= set(names)
-    by_id = {f"{each['metadata']['namespace']}/{each['metadata']['name']}": each for each in manifests}
+    by_id = {f"{each['kind']}/{each['metadata']['namespace']}/{each['metadata']['name']}": each for each in manifests}
     again = list(by_id.values())
     shuffled.shuffle(again)
     other = world(secret(), *again, **changes).everything()
@@ -86,6 +89,18 @@ WORLD = [
     secret(),
     ingress(tls="foo-tls", paths=["/", "/a"]),
     ingress("plain"),
+    load_balancer(
+        families=["IPv4", "IPv6"],
+        ipFamilyPolicy="PreferDualStack",
+        loadBalancerIP="10.10.0.5",
+        loadBalancerSourceRanges=["10.0.0.0/8"],
+        sessionAffinity="ClientIP",
+        annotations={
+            "ako.vmware.com/enable-shared-vip": "k",
+            "external-dns.alpha.kubernetes.io/hostname": "a.example.com",
+            "ako.vmware.com/load-balancer-ip": "2001:db8:10::5",
+        },
+    ),
     ingress("through", host="through.example.com", annotations=PASSTHROUGH),
     node("n1", "10.50.0.1", "2001:db8:50::1", cidrs=["10.244.1.0/24"], **{"ako.vmware.com/pod-cidrs": "10.7.0.0/24"}),
     block("b1", "n1", "10.244.1.0/26"),
