@@ -77,7 +77,7 @@ def _rivals(
     named = _ids(mirror.dependents(*(f"Fqdn/{name}" for name in claimed)))
     named |= {owner for name in claimed if (owner := automatic_owner(name))}
     found = {id_: body for id_, body in mirror.get("Service", sorted(named)).items() if "lb" in body}
-    ingresses = _ids(mirror.dependents(*(f"Host/{name}" for name in claimed)))
+    ingresses = _ids(mirror.naming(*claimed))
     return found, tuple(mirror.get("Ingress", sorted(ingresses)).values())
 
 

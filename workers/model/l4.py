@@ -225,7 +225,8 @@ def _servers(
     """The endpoints of the port, found as for the path of a host."""
     service = member.service
     path = Path(service["ns"], service["name"], "", False, service["name"], listener.backend)
-    backends = HostSnapshot("", (), snapshot.namespaces, snapshot.classes, {member.id: service}, snapshot.slices, {})
+    services = {member.id: service}
+    backends = HostSnapshot("", (), snapshot.namespaces, snapshot.classes, services, snapshot.slices, {}, day=0)
     servers, problems = servers_of(path, backends, context)
     group.problems += [_of_service(problem, service) for problem in problems]
     return servers

@@ -22,6 +22,7 @@ from workers.model.accept import (
     Acceptance,
     Projections,
     acceptance,
+    hosts_of,
     namespace_served,
     tenant_of,
 )
@@ -76,8 +77,7 @@ def holder_of(name: str, service: Mapping[str, Any], snapshot: ServiceSnapshot, 
     if name == _automatic(service, context) and not dns_names(service)[0]:
         return ""
     for ingress in sorted(snapshot.ingresses, key=lambda each: (each["ns"], each["name"])):
-        hosts = {rule["host"] for rule in ingress["rules"]}
-        if name in hosts and acceptance(ingress, snapshot.namespaces, snapshot.classes, context).ours:
+        if name in hosts_of(ingress, context) and acceptance(ingress, snapshot.namespaces, snapshot.classes, context).ours:
             return f"Ingress {ingress['ns']}/{ingress['name']}"
     for id_, other in sorted(snapshot.claimants.items()):
         rival = id_ not in snapshot.services and service_acceptance(other, snapshot.namespaces, context).ours
