@@ -86,7 +86,7 @@ def find_orphans(avi: AviClient, kube: KubeClient, settings: Settings) -> list[O
     facts = read_facts(avi, kube, settings)
     services = _services(kube, settings)
     yielded = _yielded(kube, settings, facts) | services
-    owners = Owners(settings, services)
+    owners = Owners(settings, services, _namespaces(kube, settings))
     found: list[Orphan] = []
     left: list[dict[str, Any]] = []
     for type_ in MADE_TYPES:
@@ -127,6 +127,11 @@ def _services(kube: KubeClient, settings: Settings) -> set[str]:
     (kind,) = [kind for kind in kinds_for(settings) if kind.name == "Service"]
     bodies = (kind.project(obj).body for page in kube.pages(f"{kind.path}/{kind.resource}") for obj in page.items)
     return {service_key(body) for body in bodies if "lb" in body}
+
+
+def _namespaces(kube: KubeClient, settings: Settings) -> list[str]:
+    (kind,) = [kind for kind in kinds_for(settings) if kind.name == "Namespace"]
+    return [obj["metadata"]["name"] for page in kube.pages(f"{kind.path}/{kind.resource}") for obj in page.items]
 
 
 def _object(type_: str, obj: dict[str, Any], key: str | None, yielded: set[str]) -> Iterator[Orphan]:

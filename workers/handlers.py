@@ -92,8 +92,8 @@ class Handlers:
             return desired_shard(snapshot, self.settings, facts)
 
         result, desired, view = self.objects.run(claim, compute)
-        lacking, view = self._addresses(claim, desired, view)
-        self._tell_statuses(claim, tenant, parent, view)
+        lacking, _ = self._addresses(claim, desired, view)
+        self._tell_statuses(claim, tenant, parent)
         return _until_addressed(result, claim, lacking)
 
     def certificate(self, claim: Claim) -> Result:
@@ -153,11 +153,11 @@ class Handlers:
             view = LedgerView({**view.own, wanted.id: fresh}, view.referrers, view.others)
         return lacking, view
 
-    def _tell_statuses(self, claim: Claim, tenant: str, parent: str, view: LedgerView) -> None:
+    def _tell_statuses(self, claim: Claim, tenant: str, parent: str) -> None:
         """Marks the statuses of the shard's Ingresses when its addresses or its virtual service changed."""
-        vsvip = view.own.get(object_id(VSVIP, tenant, parent))
-        parent_vs = view.own.get(object_id("virtualservice", tenant, parent))
-        # As the statuses see them: what does not stand for certain is as good as absent.
+        ids = [object_id(type_, tenant, parent) for type_ in (VSVIP, "virtualservice")]
+        # As the statuses see them: in the ledger, where what does not stand for certain is as good as absent.
+        vsvip, parent_vs = map(self.ledger.entries([(claim.key, id_) for id_ in ids]).get, ids)
         addresses = vsvip.extra if vsvip and vsvip.stands else None
         face = orjson.dumps([addresses, parent_vs.uuid if parent_vs and parent_vs.stands else None]).decode()
         if self.state.fields("faces", [claim.key]) == [face]:

@@ -62,7 +62,7 @@ class Census:
         began = self.ledger.now()
         drifted: set[str] = set()
         count = 0
-        owners = Owners(self.settings, service_keys(self.snapshots.mirror))
+        owners = Owners(self.settings, service_keys(self.snapshots.mirror), self.snapshots.namespaces())
         left: list[tuple[int, dict[str, Any]]] = []
         for type_ in MADE_TYPES:
             count += self._read_type(claim, type_, owners, left, drifted)

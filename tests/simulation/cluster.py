@@ -15,11 +15,14 @@ from typing import Any
 from bench import world
 from shared.errors import KubeNotFound, KubeUnreachable
 from shared.kinds import Projection, kinds_for
+from shared.projection import STATUS_ANNOTATIONS
 from shared.settings.model import Settings
 from tests import pems
 from tests.simulation.scheduler import Scheduler
 
 STABLE, HOSTS = 3, 9
+KEPT = "kept-lb"  # a Service of type LoadBalancer that is never touched
+WRITTEN = frozenset({"Ingress", "Service"})  # kinds with a status of ours
 
 
 class Cluster:
@@ -45,10 +48,11 @@ class Cluster:
             before = self.objects.get((obj["kind"], id_))
             uid = f"uid-{self._version}" if before is None else before["metadata"]["uid"]
             meta.update(uid=uid, creationTimestamp="2026-01-01T00:00:00Z", resourceVersion=str(self._version))
-            if before is not None and obj["kind"] == "Ingress":
+            if before is not None and obj["kind"] in WRITTEN:
                 obj.setdefault("status", before.get("status", {}))
-                if found := before["metadata"].get("annotations"):
-                    meta.setdefault("annotations", found)
+                found = before["metadata"].get("annotations") or {}
+                ours = {name: text for name, text in found.items() if name in STATUS_ANNOTATIONS}
+                meta["annotations"] = {**ours, **meta.get("annotations", {})}
             self._put(obj["kind"], id_, obj)
 
     def delete(self, kind: str, id_: str) -> None:
@@ -74,12 +78,12 @@ class Cluster:
         return [self.kinds[kind].project(obj) for (of, _), obj in self.objects.items() if of == kind]
 
     def statuses(self) -> dict[str, Any]:
-        """Per Ingress the host names of its status and how many addresses it has, for comparing runs."""
+        """Per Ingress and Service the host names of its status and how many addresses it has, for comparing runs."""
         found: dict[str, Any] = {}
         for (kind, id_), obj in self.objects.items():
-            if kind == "Ingress":
+            if kind in WRITTEN:
                 rows = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-                found[id_] = sorted((row.get("hostname", ""), "ip" in row) for row in rows)
+                found[f"{kind}/{id_}"] = sorted((row.get("hostname", ""), "ip" in row) for row in rows)
         return found
 
 
@@ -119,7 +123,8 @@ class Kube:
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self._call(path)
         parts = path.removesuffix("/status").split("/")
-        self._cluster.merge("Ingress", f"{parts[-3]}/{parts[-1]}", body)
+        kind = {"ingresses": "Ingress", "services": "Service"}[parts[-2]]
+        self._cluster.merge(kind, f"{parts[-3]}/{parts[-1]}", body)
         return {}
 
     def emit_event(self, *args: Any, **kwargs: Any) -> None:
@@ -128,7 +133,21 @@ class Kube:
 
 def base() -> list[dict[str, Any]]:
     """What is there from the beginning."""
-    return [*world.base(), *(obj for number in range(STABLE) for obj in world.objects_of(number))]
+    hosts = (obj for number in range(STABLE) for obj in world.objects_of(number))
+    return [*world.base(), *hosts, *load_balancer(KEPT)]
+
+
+def load_balancer(name: str, *ports: tuple[str, int], **annotations: str) -> list[dict[str, Any]]:
+    """A Service of type LoadBalancer and its EndpointSlice."""
+    rows = [{"name": f"p{port}", "port": port, "protocol": protocol} for protocol, port in ports or (("TCP", 80),)]
+    service = {
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": world.NAMESPACE, "annotations": annotations},
+        "spec": {"type": "LoadBalancer", "ports": rows},
+    }
+    slice_ = copy.deepcopy(world.endpoint_slice(1))
+    slice_["metadata"].update(name=f"{name}-x", labels={"kubernetes.io/service-name": name})
+    return [service, {**slice_, "ports": rows}]
 
 
 def own_secret() -> dict[str, Any]:
@@ -147,6 +166,7 @@ class Life:
         self._doings: tuple[Callable[[int], None], ...] = (
             self._come, self._come, self._come, self._go, self._go, self._flicker, self._endpoints, self._endpoints,
             self._move, self._share, self._secure, self._secret, self._node, self._class, self._serviceless,
+            self._balance, self._balance, self._balance_together, self._claim_name, self._unbalance, self._another_type,
         )  # fmt: skip
 
     def step(self) -> str:
@@ -171,6 +191,33 @@ class Life:
         was = ("Ingress", f"{world.NAMESPACE}/i{number:05d}") in self._cluster.objects
         for do in (self._go, self._come) if was else (self._come, self._go):
             do(number)
+
+    def _balance(self, number: int) -> None:
+        """A Service with an address of its own, its ports different from time to time."""
+        ports = (("TCP", 80), ("UDP", 53)) if self._draw.random() < 0.5 else (("TCP", 80 + self._draw.randrange(3)),)
+        self._cluster.apply(*load_balancer(f"lb{number}", *ports))
+
+    def _balance_together(self, number: int) -> None:
+        """Services that share an address, as far as their ports allow."""
+        key = {"ako.vmware.com/enable-shared-vip": f"vip{number % 2}"}
+        self._cluster.apply(*load_balancer(f"lb{number}", ("TCP", 80 + self._draw.randrange(4)), **key))
+
+    def _claim_name(self, number: int) -> None:
+        """A Service wants the name of a host, or of another Service."""
+        other = self._draw.choice(
+            (world.host(number), f"lb{STABLE}.{world.NAMESPACE}.avi.internal", "claimed.example.com")
+        )
+        name = {"external-dns.alpha.kubernetes.io/hostname": f"own{number}.example.com,{other}"}
+        self._cluster.apply(*load_balancer(f"lb{number}", **name))
+
+    def _unbalance(self, number: int) -> None:
+        self._cluster.delete("Service", f"{world.NAMESPACE}/lb{number}")
+
+    def _another_type(self, number: int) -> None:
+        """The Service is another controller's, or of another type."""
+        service, _ = load_balancer(f"lb{number}")
+        service["spec"].update(self._draw.choice(({"type": "ClusterIP"}, {"loadBalancerClass": "example.com/other"})))
+        self._cluster.apply(service)
 
     def _endpoints(self, number: int) -> None:
         self._cluster.apply(world.endpoint_slice(number, change=self._draw.randrange(9)))

@@ -120,7 +120,7 @@ class Controller:
 
     def _is_kept(self, type_: str, name: str) -> bool:
         """A shared vsvip stays when its shard empties, so that its address does."""
-        if type_ != "vsvip":
+        if type_ != "vsvip" or "--Shared-" not in name:
             return False
         store = self.simulator.store
         return all(not store.referrers(record.uuid) for record in store.named("vsvip", name))

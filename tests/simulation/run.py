@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench import world
-from tests.simulation.cluster import STABLE, Life, base, own_secret
+from shared.projection import STATUS_ANNOTATIONS
+from tests.simulation.cluster import KEPT, STABLE, WRITTEN, Life, base, own_secret
 from tests.simulation.controller import READ_TIMEOUT
 from tests.simulation.scheduler import START, Scheduler
 from tests.simulation.site import Site, virtual_time
@@ -63,7 +64,7 @@ class _Run:
         for _ in range(WORKERS):
             site.start_worker()
         self._settle("at the beginning")
-        site.controller.watch.keep([world.host(number) for number in range(STABLE)])
+        site.controller.watch.keep([*(world.host(number) for number in range(STABLE)), KEPT])
         self._live_under_faults()
         self._heal()
         self._settle("after the faults")
@@ -226,7 +227,7 @@ class _Run:
 
     def _drift(self) -> None:
         """Somebody changes one of our objects by hand."""
-        stable = [world.host(number) for number in range(STABLE)]
+        stable = [*(world.host(number) for number in range(STABLE)), KEPT]
         ours = [one for one in self.site.controller.ours() if one.type in {"pool", "virtualservice"}]
         ours = [one for one in ours if not any(host in one.name for host in stable)]
         if not ours:
@@ -242,10 +243,12 @@ class _Run:
 
 def _as_created(obj: dict[str, Any]) -> dict[str, Any]:
     """The object without what we have written into it."""
-    if obj["kind"] != "Ingress":
+    if obj["kind"] not in WRITTEN:
         return obj
-    metadata = {name: value for name, value in obj["metadata"].items() if name != "annotations"}
-    return {name: value for name, value in {**obj, "metadata": metadata}.items() if name != "status"}
+    found = obj["metadata"].get("annotations") or {}
+    annotations = {name: text for name, text in found.items() if name not in STATUS_ANNOTATIONS}
+    bare = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+    return {name: value for name, value in bare.items() if name != "status"}
 
 
 def _same(actual: dict[str, Any], wanted: dict[str, Any]) -> None:

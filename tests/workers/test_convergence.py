@@ -167,7 +167,7 @@ def test_any_cluster_in_any_form_comes_to_rest(
         kept = core.ledger.keys() - wanted - waiting(made)
         assert wanted <= core.ledger.keys()
         assert all(id_.startswith("vsvip/") and layout_of(chosen).keeps(split_object_id(id_)[2]) for id_ in kept)
-        owners = Owners(chosen, made.service_keys())
+        owners = Owners(chosen, made.service_keys(), [])
         for id_, entry in sorted(core.ledger.items(), key=lambda pair: pair[0].startswith("vsvip/")):
             type_, obj = id_.partition("/")[0], core.controller.objects[id_]
             assert (owners.of(type_, obj) or owners.late(obj)) == entry.owner

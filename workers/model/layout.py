@@ -23,7 +23,7 @@ from shared.settings.model import Settings, ShardSize
 from workers.model import names
 from workers.model.names import Parent
 
-_DEDICATED = "-L7-dedicated"
+DEDICATED = "-L7-dedicated"
 _SIZES = (ShardSize.LARGE, ShardSize.DEDICATED)  # one with parents, one without
 
 
@@ -110,7 +110,7 @@ class Layout:
         """The host's own virtual service: a child of the parent, or a dedicated one. Its redirect bears the name."""
         if not self.dedicated:
             return self._name(host)
-        return self._name(host + _DEDICATED) + ("-EVH" if self.evh else "")
+        return self._name(host + DEDICATED) + ("-EVH" if self.evh else "")
 
     def default_certificates(self) -> dict[str, str]:
         """The certificates that all hosts without a Secret of their own share, by the field of the default Secret."""
@@ -148,7 +148,7 @@ class Layout:
 
     @property
     def _suffix(self) -> str:
-        return _DEDICATED if self.dedicated else ""
+        return DEDICATED if self.dedicated else ""
 
     def _name(self, name: str) -> str:
         return names.encoded(self.prefix, name) if self.evh else self.prefix + name

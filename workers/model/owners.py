@@ -7,8 +7,8 @@ left behind is its owner's to take away. Anything else (AviInfraSetting, Gateway
 that this release doesn't have, so nobody owns it: it is reported and never deleted by itself.
 
 A vsvip for Services does not say whose it is. `Owners` tells when all is known: it belongs to whoever owns the virtual
-service that refers to it; without one to the Service of the cluster whose name it has, or to the one that its FQDN is
-the automatic name of.
+service that refers to it. One that none refers to belongs to the Service of the cluster that has its name; else to one
+that is gone, told by the automatic name among its FQDNs, or by the namespace that its own name begins with.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.settings.model import Settings
 from workers.model import names
 from workers.model.certificates import CERTIFICATE
 from workers.model.l4 import L4_POLICY_SET
-from workers.model.layout import every_naming
+from workers.model.layout import DEDICATED, every_naming
 from workers.model.policies import POLICY_SET
 from workers.model.pools import POOL, POOL_GROUP
 from workers.model.services import PROTOCOLS
@@ -74,10 +74,11 @@ def _default_names(settings: Settings) -> set[str]:
 class Owners:
     """Whose the objects of one look at the controller are: `of` for each, then `late` for the vsvips left over."""
 
-    def __init__(self, settings: Settings, services: Iterable[WorkKey]) -> None:
+    def __init__(self, settings: Settings, services: Iterable[WorkKey], namespaces: Iterable[str]) -> None:
         """`services` are the keys of the Services of type LoadBalancer that the cluster has."""
         self.settings = settings
-        self._by_vsvip: dict[str, WorkKey] = {}
+        self._namespaces = sorted(namespaces, key=len, reverse=True)
+        self._by_vsvip: dict[str, WorkKey | None] = {}
         self._by_name: dict[str, WorkKey] = {}
         for key in services:
             namespace, _, name = key.partition(":")[2].partition("/")
@@ -87,15 +88,25 @@ class Owners:
     def of(self, type_: str, obj: dict[str, Any]) -> WorkKey | None:
         """As `owner_of`; of a vsvip for Services only `late` can tell, once every virtual service was asked for."""
         owner = owner_of(type_, obj, self.settings)
-        if type_ == VIRTUAL_SERVICE and owner is not None and owner.startswith((f"{OWN_KEY}:", f"{SHARED_KEY}:")):
-            self._by_vsvip.update({name: owner for kind, name in references(type_, obj) if kind == VSVIP})
+        if type_ == VIRTUAL_SERVICE:
+            theirs = owner if owner is not None and owner.startswith((f"{OWN_KEY}:", f"{SHARED_KEY}:")) else None
+            self._by_vsvip.update({name: theirs for kind, name in references(type_, obj) if kind == VSVIP})
         return owner
 
     def late(self, obj: dict[str, Any]) -> WorkKey | None:
-        """Whose a vsvip is of which `of` knew nothing."""
+        """Whose a vsvip of ours is of which `of` knew nothing."""
         name = str(obj.get("name", ""))
-        known = self._by_vsvip.get(name) or self._by_name.get(name)
-        return known or (_owner_by_fqdn(name, obj, self.settings) if is_ours(VSVIP, obj, self.settings) else None)
+        if name in self._by_vsvip:
+            return self._by_vsvip[name]
+        return self._by_name.get(name) or _owner_by_fqdn(name, obj, self.settings) or self._by_namespace(name)
+
+    def _by_namespace(self, name: str) -> WorkKey | None:
+        """A Service that is gone, by a plain name that begins with a namespace; dedicated hosts have another ending."""
+        for namespace in self._namespaces:
+            start = f"{self.settings.prefix}{namespace}-"
+            if name.startswith(start) and name != start and not name.endswith(DEDICATED):
+                return names.service_key(namespace, name.removeprefix(start))
+        return None
 
 
 def _owner_of_services(

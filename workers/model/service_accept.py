@@ -77,7 +77,8 @@ def holder_of(name: str, service: Mapping[str, Any], snapshot: ServiceSnapshot, 
     if name == _automatic(service, context) and not dns_names(service)[0]:
         return ""
     for ingress in sorted(snapshot.ingresses, key=lambda each: (each["ns"], each["name"])):
-        if name in hosts_of(ingress, context) and acceptance(ingress, snapshot.namespaces, snapshot.classes, context).ours:
+        accepted = acceptance(ingress, snapshot.namespaces, snapshot.classes, context)
+        if accepted.ours and name in hosts_of(ingress, context):
             return f"Ingress {ingress['ns']}/{ingress['name']}"
     for id_, other in sorted(snapshot.claimants.items()):
         rival = id_ not in snapshot.services and service_acceptance(other, snapshot.namespaces, context).ours
