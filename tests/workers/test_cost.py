@@ -17,10 +17,15 @@ import pytest
 import redis
 
 from bench import world as cluster
+from tests.workers.model.world import endpoint_slice, load_balancer
 from tests.workers.site import Site, site
 
 HOSTS = 500
 PLAIN, TLS = HOSTS + 1, HOSTS  # the hosts that come and go; TLS ones have even numbers
+TWO_PORTS = [("TCP", 5432), ("UDP", 53)]
+NAMED = {"external-dns.alpha.kubernetes.io/hostname": "db.example.com"}
+SHARED = {"ako.vmware.com/enable-shared-vip": "k"}
+DUAL = '[{"networkName":"net1","cidr":"10.10.0.0/16","v6cidr":"2001:db8:10::/64"}]'
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 ROW = re.compile(
     r"^\| (?P<what>[^|]+) \| (?P<get>\d+) \| (?P<post>\d+) \| (?P<put>\d+) \| (?P<delete>\d+) \|", re.MULTILINE
@@ -31,7 +36,8 @@ ROW = re.compile(
 def here(redis_server: str) -> Iterator[Site]:
     """500 hosts, half of them with TLS; one of these has a Secret of its own."""
     redis.Redis.from_url(redis_server).flushall()
-    with site(redis_server) as made:
+    with site(redis_server, VIP_NETWORK_LIST=DUAL, AKO_GATE_IPV6_LOAD_BALANCER="true") as made:
+        made.apply(load_balancer("two", annotations=SHARED))
         made.apply(own_secret(cluster.certificate()), *(obj for n in range(HOSTS) for obj in cluster.objects_of(n)))
         made.apply(ingress(0))
         made.settle()
@@ -91,6 +97,23 @@ CHANGES: dict[str, Callable[[Site], None]] = {
     "a plain host becomes a TLS host": lambda here: here.apply(ingress(5, tls=True)),
     "a plain host is renamed, to another parent": lambda here: here.apply(ingress(3, host=f"b.{cluster.DOMAIN}")),
     "a node comes": lambda here: here.apply(node()),
+    "a Service of type LoadBalancer comes": lambda here: here.apply(load_balancer("one")),
+    "endpoints of such a Service": lambda here: here.apply(
+        endpoint_slice(["10.244.1.5"], owner="one", ports=[{"name": "tcp-5432", "port": 6432, "protocol": "TCP"}])
+    ),
+    "a port more": lambda here: here.apply(load_balancer("one", ports=TWO_PORTS)),
+    "another DNS name": lambda here: here.apply(load_balancer("one", ports=TWO_PORTS, annotations=NAMED)),
+    "a second family (gate on)": lambda here: here.apply(
+        load_balancer("one", ports=TWO_PORTS, annotations=NAMED, families=["IPv4", "IPv6"])
+    ),
+    "another preferred address": lambda here: here.apply(
+        load_balancer("one", ports=TWO_PORTS, annotations=NAMED, families=["IPv4", "IPv6"], loadBalancerIP="10.10.9.9")
+    ),
+    "such a Service goes": lambda here: here.delete("Service", "red/one"),
+    "a Service that shares the VIP of another one comes": lambda here: here.apply(
+        load_balancer("three", ports=[("UDP", 53)], created="2026-01-02T00:00:00Z", annotations=SHARED)
+    ),
+    "a Service that shares a VIP goes": lambda here: here.delete("Service", "red/three"),
 }
 
 
