@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bench import world as cluster
-from tests.workers.model.world import endpoint_slice, load_balancer
+from tests.workers.model.world import World, endpoint_slice, load_balancer
 from tests.workers.site import Site, site
+from workers import owned
 from workers.model.owners import MADE_TYPES
+from workers.snapshot import read_facts
 
 NAME = "bench--red-db"
 POOL = "bench--red-db-TCP-5432"
@@ -244,3 +247,57 @@ def test_services_share_a_vip_and_leave_it(here: Site) -> None:
     here.delete("Service", "red/one", "red/two")
     here.settle()
     assert standing(here) == set()
+
+
+def some_service(draw: random.Random, number: int) -> dict[str, Any]:
+    """A Service of any sort: own or shared VIP, any protocols, one family or two, a claimed name."""
+    annotations = {}
+    if number % 4 == 0:
+        annotations["ako.vmware.com/enable-shared-vip"] = f"vip{number % 5}"
+    elif draw.random() < 0.3:
+        annotations["external-dns.alpha.kubernetes.io/hostname"] = f"s{number}.example.com,common.example.com"
+    families = draw.choice((["IPv4"], ["IPv6"], ["IPv4", "IPv6"], ["IPv6", "IPv4"]))
+    policies = ("PreferDualStack", "RequireDualStack") if len(families) == 2 else ("SingleStack",)
+    return load_balancer(
+        f"s{number}",
+        ports=[(draw.choice(("TCP", "UDP", "SCTP")), 80 + number), ("TCP", 443 + draw.randrange(4))],
+        families=families,
+        ipFamilyPolicy=draw.choice(policies),
+        created=f"2026-01-01T00:{number % 60:02}:00Z",
+        annotations=annotations,
+        loadBalancerClass=draw.choice((None, None, None, "example.com/other")),
+        loadBalancerSourceRanges=draw.choice(([], ["192.0.2.0/24", "2001:db8::/32"])),
+        sessionAffinity=draw.choice(("None", "ClientIP")),
+    )
+
+
+def test_two_hundred_services_of_all_sorts_come_change_and_go(redis_url: str) -> None:
+    """In the end stands what the model wants for the last state, to the last field; when all go, nothing is left."""
+    draw = random.Random(7)
+    with site(redis_url, VIP_NETWORK_LIST=DUAL, AKO_GATE_IPV6_LOAD_BALANCER="true") as here:
+        here.run()
+        services = {number: some_service(draw, number) for number in range(200)}
+        here.apply(*services.values())
+        here.run()
+        for number in draw.sample(range(200), 80):
+            if draw.random() < 0.4:
+                here.delete("Service", f"red/{services.pop(number)['metadata']['name']}")
+            else:
+                services[number] = some_service(draw, number)
+                here.apply(services[number])
+        here.settle()
+        world = World(here.settings, read_facts(here.state)).apply(*services.values())
+        wanted = {f"{each.type}/{each.name}": each for each in world.everything()[0]}
+        assert standing(here) == set(wanted)
+        assert len(wanted) > 400
+        for each in wanted.values():
+            read = here.find(each.type, each.name)
+            assert read is not None
+            assert owned.differs(each.type, each.body, owned.extract(each.type, read)) == [], each.id
+        here.simulator.audit.clear()
+        here.mark(["resync"])
+        here.settle()
+        assert here.writes() == []
+        here.delete("Service", *(f"red/s{number}" for number in services))
+        here.settle()
+        assert standing(here) == set()
