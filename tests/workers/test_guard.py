@@ -15,6 +15,7 @@ from shared.guard import CONFIRM_AFTER, mass
 from shared.settings.model import Credentials, VipNetwork
 from shared.state import LedgerEntry
 from shared.state.work import MILLION
+from tests.workers.model.world import load_balancer
 from tests.workers.site import PASSWORD, Site, site
 from workers import guard, owned
 from workers.assembly import build
@@ -22,7 +23,16 @@ from workers.guard import Hold, Losses, addresses_lost, decide
 from workers.model.types import AviObject
 
 HOSTS = 8
-TYPES = ("virtualservice", "pool", "poolgroup", "httppolicyset", "sslkeyandcertificate", "vsdatascriptset", "vsvip")
+TYPES = (
+    "virtualservice",
+    "pool",
+    "poolgroup",
+    "httppolicyset",
+    "l4policyset",
+    "sslkeyandcertificate",
+    "vsdatascriptset",
+    "vsvip",
+)
 NODES = [
     {
         "apiVersion": "v1",
@@ -289,3 +299,28 @@ def test_which_addresses_a_change_gives_back(wanted: AviObject | None, expected:
     extra = {"v4": ["10.0.0.1"], "v6": ["2001:db8::1"]}
     entry = LedgerEntry("vsvip/admin/v", "u", "1", owned.extract("vsvip", stands), extra=extra)
     assert addresses_lost(entry, wanted) == expected
+
+
+def test_services_are_held_like_hosts(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag that lets go of every Service takes nothing away for a minute, and their statuses stay."""
+    here.apply(*(load_balancer(f"s{number}") for number in range(8)))
+    here.settle()
+    before = standing(here)
+    here.kube.patches.clear()
+    change(here, default_lb_controller=False)
+    here.settle()
+    assert (standing(here), deletes(here), here.kube.patches) == (before, 0, [])
+    assert "8 of 8 objects of type l4policyset" in said(here)[0]
+    a_minute_later(monkeypatch)
+    census(here)
+    assert not [each for each in standing(here) if each.startswith("l4policyset/")]
+
+
+def test_services_that_the_watch_says_are_gone_are_not_held(here: Site) -> None:
+    """As many deletions as there are, one by one: nothing waits for a census."""
+    here.apply(*(load_balancer(f"s{number}") for number in range(8)))
+    here.settle()
+    here.delete("Service", *(f"red/s{number}" for number in range(8)))
+    census(here)
+    assert not [each for each in standing(here) if each.startswith("l4policyset/")]
+    assert said(here) == []
