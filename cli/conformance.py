@@ -72,6 +72,10 @@ _ORDER = Promise(
     "lists come back as written: entries of others keep their place in lists that we share",
     "lists come back in another order: entries of others may change their place when we write",
 )
+_CLIENTS = Promise(
+    "loadBalancerSourceRanges of a Service are taken for both families; try from outside what becomes of other clients",
+    "the networks of loadBalancerSourceRanges do not come back as written: do not rely on them",
+)
 
 
 class Lab:
@@ -181,6 +185,7 @@ def probes(lab: Lab) -> Iterator[Finding]:
     for type_, field, show in bodies.LISTS:
         yield _probe(f"order of {type_}.{field}", _ORDER, partial(_keeps_order, lab, type_, show))
     yield _probe("address of a VIP when it is written", _ADDRESS, partial(_keeps_address, lab))
+    yield _probe("client networks of an L4 policy set", _CLIENTS, partial(_keeps_clients, lab))
     for type_, referrer in bodies.REFERRERS.items():
         held = partial(_refuses_delete, lab, type_, referrer)
         yield _probe(f"delete of a {type_} in use by a {referrer}", _REFERENCE, held)
@@ -234,6 +239,14 @@ def _keeps_address(lab: Lab) -> bool:
     after = lab.update("vsvip", obj, dns_info=[*obj.get("dns_info", []), bodies.fqdn(lab.name, "late")])
     again = lab.avi.get("vsvip", str(after["uuid"]))
     return bodies.addresses(again) == before
+
+
+def _keeps_clients(lab: Lab) -> bool:
+    """IPv4 and IPv6 networks, as written and as read again."""
+    lab.object("pool")
+    wanted = bodies.clients(lab.bodies["l4policyset"]())
+    obj = lab.object("l4policyset")
+    return bodies.clients(lab.avi.get("l4policyset", str(obj["uuid"]))) == wanted
 
 
 def _refuses_delete(lab: Lab, type_: str, referrer: str) -> bool:

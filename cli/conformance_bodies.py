@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.addresses import avi_subnet
+from shared.addresses import Network, avi_subnet, parse_network
 from shared.avi.references import by_name
 from shared.settings.model import Settings
 
@@ -29,6 +29,7 @@ CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "pool": _SAID,
     "poolgroup": _SAID,
     "httppolicyset": _SAID,
+    "l4policyset": _SAID,
     "vsdatascriptset": _SAID,
     "virtualservice": _SAID,
     "vrfcontext": _SAID,
@@ -61,6 +62,7 @@ def of(name: str, settings: Settings) -> dict[str, Callable[[], Body]]:
         "pool": lambda: {"name": name, **cloud, "servers": [_server(last) for last in (7, 3, 5)]},
         "poolgroup": lambda: {"name": name, **cloud, "members": [{"pool_ref": by_name("pool", name)}]},
         "httppolicyset": lambda: {"name": name, "http_request_policy": {"rules": [_rule(n) for n in (2, 1, 3)]}},
+        "l4policyset": lambda: {"name": name, "l4_connection_policy": {"rules": [_l4_rule(name)]}},
         "vsdatascriptset": lambda: {"name": name, **_script(name)},
         "virtualservice": lambda: {"name": name, **place, **_service(name)},
         "vrfcontext": lambda: {"name": name, **cloud, "static_routes": [_route(third) for third in (9, 4, 6)]},
@@ -77,6 +79,15 @@ def addresses(vsvip: Body) -> list[str]:
 def fqdn(name: str, host: str) -> Body:
     """An entry of a vsvip's `dns_info`."""
     return {"fqdn": f"{host}.{name}.invalid"}
+
+
+def clients(policy: Body) -> set[Network]:
+    """The networks of clients that an L4 policy set matches."""
+    rules = (policy.get("l4_connection_policy") or {}).get("rules") or ()
+    found = [
+        each for rule in rules for each in ((rule.get("match") or {}).get("client_ip") or {}).get("prefixes") or ()
+    ]
+    return {parse_network(f"{each['ip_addr']['addr']}/{each['mask']}") for each in found}
 
 
 def _servers(pool: Body) -> list[str]:
@@ -132,6 +143,18 @@ def _rule(number: int) -> Body:
         "match": {"host_hdr": host},
         "redirect_action": action,
     }
+
+
+def _l4_rule(name: str) -> Body:
+    """As for a Service with `loadBalancerSourceRanges` of both families."""
+    networks = [avi_subnet(parse_network(text)) for text in ("2001:db8:f::/48", "192.0.2.0/24")]
+    pool = {"action_type": "L4_RULE_ACTION_SELECT_POOL", "pool_ref": by_name("pool", name)}
+    match = {
+        "port": {"match_criteria": "IS_IN", "ports": [8080]},
+        "protocol": {"match_criteria": "IS_IN", "protocol": "PROTOCOL_TCP"},
+        "client_ip": {"match_criteria": "IS_IN", "prefixes": networks},
+    }
+    return {"name": "r1", "index": 0, "match": match, "action": {"select_pool": pool}}
 
 
 def _script(name: str) -> Body:

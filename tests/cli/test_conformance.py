@@ -75,7 +75,7 @@ def test_a_good_controller_passes_and_is_as_before(lab: Lab) -> None:
     findings, left = lab.trial()
     assert {finding.verdict for finding in findings.values()} == {"pass"}
     assert left == []
-    assert len(findings) == 2 * len(CHANGES) + len(LISTS) + len(REFERRERS) + 1
+    assert len(findings) == 2 * len(CHANGES) + len(LISTS) + len(REFERRERS) + 2
     assert lab.dump() == before
 
 
@@ -221,11 +221,11 @@ def test_the_table_and_the_exit_code(
     """A line per probe with its meaning, and counts; 0 when nothing fails, 1 with a failing probe; no secret shown."""
     assert run(lab, monkeypatch, yes=True) == 0
     out = capsys.readouterr().out
-    assert "28 pass, 0 fail, 0 unknown" in out
+    assert "31 pass, 0 fail, 0 unknown" in out
     no_412(lab.simulator, "pool")
     assert run(lab, monkeypatch, yes=True) == 1
     out = capsys.readouterr().out
-    assert "27 pass, 1 fail, 0 unknown" in out
+    assert "30 pass, 1 fail, 0 unknown" in out
     (line,) = [line for line in out.splitlines() if "  fail  " in line]
     assert line.startswith("412 for an outdated write: pool ")
     assert "the last writer wins" in line

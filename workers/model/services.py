@@ -183,7 +183,7 @@ class _Reading:
         if found:
             text = (
                 "loadBalancerSourceRanges is written into the match of the L4 rules. What the controller does with a "
-                "connection that matches no rule is its own decision: `ako conformance` tells."
+                "connection that matches no rule is not known here; try it from outside before you rely on it."
             )
             self.group.say(service, "SourceRangesMatched", text, warning=False)
         return member
