@@ -249,6 +249,8 @@ def _needs(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
     yield "get", "", "secrets", ""
     for resource in ("ingresses", "ingresses/status"):
         yield "patch", "networking.k8s.io", resource, ""
+    if not settings.layer7_only:
+        yield from (("patch", "", resource, "") for resource in ("services", "services/status"))
     for verb in ("create", "get", "patch"):
         yield verb, "", "events", ""
     for verb in ("create", "get", "update"):

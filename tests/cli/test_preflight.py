@@ -237,10 +237,14 @@ def test_two_networks_of_one_name(site: Site) -> None:
         avi.delete("tenant", tenant["uuid"])
 
 
-def test_missing_rights(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("resource", "shown"),
+    [("ingresses/status", "ingresses/status.networking.k8s.io"), ("services/status", "services/status")],
+)
+def test_missing_rights(site: Site, resource: str, shown: str) -> None:
     """A verb that the service account lacks is a failed check that names verb and resource."""
-    site.stack.kube_control("deny", {"verbs": ["patch"], "resource": "ingresses/status"})
+    site.stack.kube_control("deny", {"verbs": ["patch"], "resource": resource})
     try:
-        assert "patch ingresses/status.networking.k8s.io" in site.failed()["kubernetes.rights"]["found"]
+        assert f"patch {shown}" in site.failed()["kubernetes.rights"]["found"]
     finally:
         site.stack.kube_control("deny", method="DELETE")

@@ -14,7 +14,7 @@ from tests.e2e.scene import Scene
 from tests.support import wait_for
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-CASES = ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico", "08-evh"]
+CASES = ["01-insecure-v4-sni", "02-secure-sni", "03-dual-vip", "05-v6-calico", "08-evh", "09-lb-v4"]
 
 
 def values_of(case: str) -> dict[str, Any]:
@@ -54,14 +54,15 @@ def test_objects_of_ako_are_taken_over_without_a_write(case: str, tmp_path: Path
     with Scene(tmp_path, values_of(case), foreign=FOREIGN, cluster="peer", watcher=False) as scene:
         scene.avi_load(json.loads((folder / "avi.json").read_text()))
         scene.load([*the_rest_of_the_cluster(), *yaml.safe_load_all((folder / "manifests.yaml").read_text())])
-        ingresses = [
-            obj for obj in yaml.safe_load_all((folder / "manifests.yaml").read_text()) if obj["kind"] == "Ingress"
-        ]
+        manifests = list(yaml.safe_load_all((folder / "manifests.yaml").read_text()))
+        ingresses = [obj for obj in manifests if obj["kind"] == "Ingress"]
+        services = [obj for obj in manifests if obj["kind"] == "Service" and obj["spec"].get("type") == "LoadBalancer"]
         before = scene.foreign()
         assert {"peer2--", "xpeer--"} <= {name.partition("/")[2][:7] for name in before}
         scene.forget_audit()
         scene.stack.start_watcher()
         wait_for(lambda: len(scene.state.hash("rows")) == len(ingresses), seconds=30, what="every host having run")
+        wait_for(lambda: len(scene.state.hash("served")) == len(services), seconds=30, what="every Service having run")
         wait_for(scene.quiet, seconds=30, what="quiet")
         assert [write for write in scene.writes() if write[1] != "/login"] == []
         assert scene.foreign() == before
@@ -71,3 +72,8 @@ def test_objects_of_ako_are_taken_over_without_a_write(case: str, tmp_path: Path
             wanted = expected[f"ingress/red/{name}"]["status"]["loadBalancer"]["ingress"]
             got = wait_for(lambda name=name: scene.ingress_status("red", name), what=f"the status of {name}")  # type: ignore[misc]
             assert [row["hostname"] for row in got] == [row["hostname"] for row in wanted]
+        for service in services:
+            name = service["metadata"]["name"]
+            wanted = expected[f"service/red/{name}"]["status"]["loadBalancer"]["ingress"]
+            got = scene.kube.get(f"/api/v1/namespaces/red/services/{name}")["status"]["loadBalancer"]["ingress"]
+            assert [(row["ip"], row["hostname"]) for row in got] == [(row["ip"], row["hostname"]) for row in wanted]

@@ -22,7 +22,7 @@ from tests.workers.model.world import (
     service,
     settings,
 )
-from workers.model.owners import MADE_TYPES, is_ours, owner_of
+from workers.model.owners import MADE_TYPES, Owners, is_ours, owner_of
 from workers.model.status import ANNOTATIONS, ingress_status
 from workers.model.types import HostVips, object_id, split_object_id
 
@@ -65,6 +65,40 @@ def test_another_clusters_objects_are_not_ours(other: str) -> None:
     for wanted in made.everything()[0]:
         assert not is_ours(wanted.type, wanted.body, settings())
         assert owner_of(wanted.type, wanted.body, settings()) is None
+
+
+def test_what_ako_made_for_services_has_an_owner() -> None:
+    """Also the vsvips: by the virtual services that refer to them, without any Service in the cluster."""
+    bodies = golden_bodies("09-lb-v4")
+    owners = Owners(golden_settings("09-lb-v4"), [], [])
+    found = {key: owners.of(key[0], body) for key, body in bodies.items() if key[0] in MADE_TYPES}
+    found |= {key: owners.late(bodies[key]) for key in found if key[0] == "vsvip"}
+    assert len(found) == 13
+    for (_, name), owner in found.items():
+        assert owner == f"lb:red/{name.removeprefix('peer--red-').partition('-')[0]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "fqdn", "owner"),
+    [
+        ("c1--red-db", "db.red.avi.internal", "lb:red/db"),
+        ("c1--a-b-c", "a-b-c.avi.internal", None),
+        ("c1--b-c-a", "a-b-c.avi.internal", "lb:b-c/a"),
+        ("c1--937d78d858df82e499ad37462488e1b2c03814f5", "6db-red.avi.internal", "lb:red/6db"),
+        ("c1--blue-db", "db.example.com", "lb:blue/db"),
+        ("c1--blue-foo.example.com-L7-dedicated", "x.example.com", None),
+        ("c1--green-db", "db.example.com", None),
+        ("c1--held-x", "db.example.com", None),
+    ],
+)
+def test_a_vsvip_that_nobody_uses_is_told_by_its_names(name: str, fqdn: str, owner: str | None) -> None:
+    """By the automatic name that it has, or the namespace in its own; in use by others of ours it is nobody's."""
+    owners = Owners(settings(), [], ["blue", "held"])
+    gateway = [{"key": "clustername", "values": ["c1"]}, {"key": "GatewayName", "values": ["g"]}]
+    owners.of("virtualservice", {"name": "x", "markers": gateway, "vsvip_ref": "/api/vsvip/?name=c1--held-x"})
+    vsvip = {"name": name, "markers": gateway[:1], "dns_info": [{"fqdn": fqdn}]}
+    assert owners.of("vsvip", vsvip) is None
+    assert owners.late(vsvip) == owner
 
 
 def changed(body: dict[str, Any], **fields: Any) -> dict[str, Any]:
