@@ -135,8 +135,8 @@ class Snapshots:
         versions = self.mirror.version(["Namespace", "IngressClass"])
         snapshot = CertificateSnapshot(
             tuple(self.mirror.get("Ingress", sorted(ids)).values()),
-            self._cached("Namespace", versions[0] or "0"),
-            self._cached("IngressClass", versions[1] or "0"),
+            self.cached("Namespace", versions[0] or "0"),
+            self.cached("IngressClass", versions[1] or "0"),
             self.mirror.get("Secret", [self.default_secret]).get(self.default_secret),
             frozenset(self.state.script("standing", DEFAULT_CERTIFICATE)),
         )

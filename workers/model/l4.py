@@ -17,7 +17,7 @@ from workers.model import names
 from workers.model.context import Context, context_for
 from workers.model.markers import PARENT_METADATA, marker, service_metadata, with_checksum
 from workers.model.pools import POOL
-from workers.model.rules import Path
+from workers.model.served import Path
 from workers.model.servers import Server, servers_of
 from workers.model.services import Group, Listener, Member, families_asked, read_services
 from workers.model.types import (

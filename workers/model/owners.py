@@ -60,10 +60,8 @@ def owner_of(type_: str, obj: dict[str, Any], settings: Settings) -> WorkKey | N
         return _owner_of_dedicated(name, obj, settings) if type_ == VSVIP else None
     if "Host" not in markers:
         return _owner_of_services(type_, obj, markers, settings)
-    hosts = markers["Host"]
-    if len(hosts) != 1:
-        return None
-    return names.host_key(hosts[0]) if name in _host_names(type_, hosts[0], markers, settings) else None
+    host = _only(markers, "Host")
+    return names.host_key(host) if host and name in _host_names(type_, host, markers, settings) else None
 
 
 def _default_names(settings: Settings) -> set[str]:
