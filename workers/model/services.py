@@ -235,6 +235,13 @@ class _Reading:
         elif row.outcome != "as asked":
             reason = "FewerFamilies" if row.given else "FamiliesRefused"
             self.group.say(service, reason, self._lacking(asked, network, row.given))
+        servers = asked & frozenset(self.context.families)
+        if servers and row.given - servers:
+            text = (
+                f"The VIP has {in_words(row.given)} and its servers {in_words(servers)} only, by AKOSettings.ipFamily "
+                f"{settings.ip_family.value}, so clients of the other family are served by way of these."
+            )
+            self.group.say(service, "ServersOfOtherFamily", text, warning=False)
         return row.given
 
     def _lacking(self, asked: Families, network: Families, given: Families) -> str:

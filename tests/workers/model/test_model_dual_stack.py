@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shared.settings import load
-from tests.workers.model.world import AVI_CLASS, World, block, endpoint_slice, ingress, node, service
+from tests.workers.model.world import AVI_CLASS, World, block, endpoint_slice, ingress, load_balancer, node, service
 
 ENVIRON = {
     "CLUSTER_NAME": "c1",
@@ -57,3 +59,33 @@ def test_routes_of_both_families_never_mix() -> None:
         routes = {(route["prefix"]["ip_addr"]["addr"], route["next_hop"]["addr"]) for route in part.entries}
         assert routes == expected
         assert answer.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("ip_family", "policy", "asked", "vip", "servers", "told"),
+    [
+        ("V4_V6", "RequireDualStack", ["IPv6", "IPv4"], "V4_V6", {"V4", "V6"}, []),
+        ("V4_V6", "PreferDualStack", ["IPv4", "IPv6"], "V4_V6", {"V4", "V6"}, []),
+        ("V4_V6", "SingleStack", ["IPv4"], "V4_ONLY", {"V4"}, []),
+        ("V4_V6", "SingleStack", ["IPv6"], "V6_ONLY", {"V6"}, []),
+        ("V4", "RequireDualStack", ["IPv4", "IPv6"], "V4_V6", {"V4"}, ["ServersOfOtherFamily"]),
+        ("V6", "RequireDualStack", ["IPv4", "IPv6"], "V4_V6", {"V6"}, ["ServersOfOtherFamily"]),
+        ("V4", "SingleStack", ["IPv6"], "V6_ONLY", set(), ["NoServersOfFamily"]),
+    ],
+)
+def test_a_load_balancer_has_the_families_of_its_service(
+    ip_family: str, policy: str, asked: list[str], vip: str, servers: set[str], told: list[str]
+) -> None:
+    """VIP and servers, from the settings to the bodies; a family of the VIP without servers of its own is told."""
+    environ = ENVIRON | {"IP_FAMILY": ip_family, "AKO_GATE_IPV6_LOAD_BALANCER": "true"}
+    ports = [{"name": "tcp-80", "port": 8080, "protocol": "TCP"}]
+    made = World(load(None, environ).settings).apply(
+        load_balancer(ports=[("TCP", 80)], families=asked, ipFamilyPolicy=policy),
+        endpoint_slice(["10.244.1.1"], owner="db", ports=ports),
+        endpoint_slice(["2001:db8::1"], family="IPv6", owner="db", ports=ports),
+    )
+    answer = made.services("lb:red/db")
+    (allocated,) = answer.objects[0].body["vip"]
+    assert allocated.get("auto_allocate_ip_type", "V4_ONLY") == vip
+    assert {server["ip"]["type"] for server in answer.objects[1].body.get("servers", [])} == servers
+    assert [problem.reason for problem in answer.problems] == told
