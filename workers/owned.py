@@ -132,13 +132,7 @@ _RULE: Table = {
     "rewrite_url_action": PART,
 }
 _SECURITY_RULE: Table = {**{name: _RULE[name] for name in ("name", "index", "enable", "match")}, "action": PART}
-_CLIENTS: Table = {
-    "match_criteria": TEXT,
-    "prefixes": Unordered(Subnet()),
-    "addrs": PART,
-    "ranges": PART,
-    "group_refs": Unordered(Ref("ipaddrgroup")),
-}
+_CLIENTS: Table = {"match_criteria": TEXT, "prefixes": Unordered(Subnet()), "addrs": PART, "ranges": PART}
 _L4_RULE: Table = {
     "name": TEXT,
     "index": Kind(mode=ALONG),  # the rules match disjoint ports, so their order means nothing
@@ -147,7 +141,7 @@ _L4_RULE: Table = {
         {
             "port": Struct({"match_criteria": TEXT, "ports": Unordered(NUMBER)}),
             "protocol": Struct({"match_criteria": TEXT, "protocol": TEXT}),
-            "client_ip": Struct(_CLIENTS),
+            "client_ip": Struct({**_CLIENTS, "group_refs": Unordered(Ref("ipaddrgroup"))}),
         }
     ),
     "action": Struct(
