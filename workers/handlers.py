@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from shared.avi.client import AviClient
-from shared.errors import AviNotFound, AviStale, ClaimLost
+from shared.errors import AviNotFound, AviRefused, AviStale, ClaimLost
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerView, Mirror, State, Work, keys
 from shared.state.connection import bounded
@@ -32,11 +32,11 @@ from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
 from workers.model.types import AviObject, Desired, Problem, SharedPart, object_id
 from workers.model.vips import VSVIP
-from workers.outcome import Result
+from workers.outcome import Result, backoff
 from workers.parts import merge_shared
 from workers.reconcile import Handler, ObjectRuns, row_of
 from workers.scope import expand
-from workers.services import KINDS, read_snapshot, row_of_services
+from workers.services import KINDS, lacks_preferred, read_snapshot, row_of_services
 from workers.snapshot import Snapshots
 
 SHARED_TRIES = 8
@@ -114,7 +114,11 @@ class Handlers:
 
         result, desired, view = self.objects.run(claim, compute)
         lacking, view = self._addresses(claim, desired, view)
-        return replace(_until_addressed(result, claim, lacking), row=row_of_services(desired, view))
+        result = replace(_until_addressed(result, claim, lacking), row=row_of_services(desired, view))
+        if isinstance(result.error, AviRefused) and lacks_preferred(desired, view):
+            # Another key may be letting go of the address just now: a Service that has come to share it, or renamed.
+            result = replace(result, delay=backoff(claim.failures))
+        return result
 
     def routes(self, claim: Claim) -> Result:
         """Our static routes in a VRF."""

@@ -22,6 +22,7 @@ from workers.model.service_accept import service_acceptance, tenant_for
 from workers.model.services import standing_vip
 from workers.model.status import service_status
 from workers.model.types import Desired, Facts, ServedService, ServiceSnapshot, split_object_id
+from workers.model.vips import VSVIP
 from workers.snapshot import Snapshots
 
 KINDS = frozenset({OWN_KEY, SHARED_KEY})
@@ -93,6 +94,12 @@ def row_of_services(desired: Desired, view: LedgerView) -> str | None:
         return ""
     rows = {id_: _row(served, view) for id_, served in sorted(desired.services.items())}
     return orjson.dumps(rows, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def lacks_preferred(desired: Desired, view: LedgerView) -> bool:
+    """Whether a vsvip that asks for an address of its own choice does not stand."""
+    wanted = [each for each in desired.objects if each.type == VSVIP and each.id not in view.own]
+    return any("ip_address" in vip or "ip6_address" in vip for each in wanted for vip in each.body["vip"])
 
 
 def _row(served: ServedService, view: LedgerView) -> dict[str, Any]:

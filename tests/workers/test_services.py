@@ -249,6 +249,25 @@ def test_services_share_a_vip_and_leave_it(here: Site) -> None:
     assert standing(here) == set()
 
 
+@pytest.mark.parametrize("first", ["lb:red/one", "lbshared:red/k"])
+def test_an_address_moves_with_its_service_to_a_shared_vip(here: Site, first: str) -> None:
+    """The key that comes too early for the address tries again within seconds and not after minutes."""
+    one = load_balancer("one", loadBalancerIP="10.10.77.7")
+    here.apply(one)
+    here.settle()
+    here.apply({**one, "metadata": {**one["metadata"], "annotations": {"ako.vmware.com/enable-shared-vip": "k"}}})
+    here.worker.reconciler.run([first])
+    here.run()
+    due = here.state.client.zscore(here.state.key("later"), "lbshared:red/k")
+    seconds, _ = here.state.client.time()
+    assert due is None or due / 1e6 - seconds < 5
+    here.settle()
+    assert here.find("vsvip", "bench--red-one") is None
+    vsvip = here.find("vsvip", "bench--red-k")
+    assert vsvip is not None
+    assert vsvip["vip"][0]["ip_address"]["addr"] == "10.10.77.7"
+
+
 def some_service(draw: random.Random, number: int) -> dict[str, Any]:
     """A Service of any sort: own or shared VIP, any protocols, one family or two, a claimed name."""
     annotations = {}
