@@ -26,6 +26,7 @@ SHARED_VIP = "ako.vmware.com/enable-shared-vip"
 L4_RULE = "ako.vmware.com/l4rule"
 ADDRESS = "ako.vmware.com/load-balancer-ip"
 INFRA_SETTING = "aviinfrasetting.ako.vmware.com/name"
+SKIP_NODE_PORT = "skipnodeport.ako.vmware.com/enabled"
 EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/hostname"
 SERVICE_ANNOTATIONS = (
     APPLICATION_PROFILE,
@@ -34,6 +35,7 @@ SERVICE_ANNOTATIONS = (
     L4_RULE,
     ADDRESS,
     INFRA_SETTING,
+    SKIP_NODE_PORT,
     EXTERNAL_DNS,
 )
 """The annotations of a Service of type LoadBalancer that the model reads."""

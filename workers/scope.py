@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.loadbalancer import ALL
 from shared.projection import BUCKETS
 from shared.settings.model import ServiceType, Settings
 from shared.state import Mirror, keys
@@ -20,7 +21,7 @@ def expand(mirror: Mirror, settings: Settings, facts: Facts, kind: str, name: st
             found = _dependents(mirror, [f"IngressClass/{name}", "IngressClass/"])
         case "Node":
             if settings.service_type is ServiceType.NODE_PORT:
-                members = mirror.dependents("Hostless", *(f"Bucket/{bucket}" for bucket in range(BUCKETS)))
+                members = mirror.dependents(ALL, "Hostless", *(f"Bucket/{bucket}" for bucket in range(BUCKETS)))
                 found = {member.partition(" ")[0] for member in members}
             elif routes_active(settings):
                 found = {keys.routes_key(settings.controller.tenant, facts.vrf)}

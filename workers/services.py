@@ -64,6 +64,7 @@ def read_snapshot(snapshots: Snapshots, key: str, facts: Facts | None = None) ->
         claimants,
         ingresses,
         {id_: vip for id_, vip in standing.items() if vip is not None},
+        snapshots.nodes(),
     )
     return snapshot, facts or snapshots.facts_at(facts_at)
 

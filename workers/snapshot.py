@@ -168,7 +168,7 @@ class Snapshots:
         """All nodes in NodePort mode, the same tuple until one of them changes; in other modes none is needed."""
         if not self.on_nodes:
             return ()
-        found = self._cached("Node", self.mirror.version(["Node"])[0] or "0")
+        found = self.cached("Node", self.mirror.version(["Node"])[0] or "0")
         with self._lock:
             kept = self._cache.get("nodes")
             if kept is None or kept[0] is not found:

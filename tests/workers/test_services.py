@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Iterator
@@ -247,6 +248,28 @@ def test_services_share_a_vip_and_leave_it(here: Site) -> None:
     here.delete("Service", "red/one", "red/two")
     here.settle()
     assert standing(here) == set()
+
+
+def test_in_node_port_mode_a_node_that_comes_is_a_server(redis_url: str) -> None:
+    """A change of the nodes reaches the pools of Services, as it does those of hosts."""
+    service = load_balancer()
+    service["spec"]["ports"][0]["nodePort"] = 30432
+    with site(redis_url, SERVICE_TYPE="NodePort") as here:
+        here.run()
+        here.apply(service)
+        here.settle()
+        new = copy.deepcopy(cluster.base()[2])
+        new["metadata"]["name"] = "late"
+        new["status"]["addresses"][0]["address"] = "10.50.0.77"
+        here.apply(new)
+        here.settle()
+        pool = here.find("pool", POOL)
+        assert pool is not None
+        assert {f"{each['ip']['addr']}:{each['port']}" for each in pool["servers"]} == {
+            "10.50.0.11:30432",
+            "10.50.0.12:30432",
+            "10.50.0.77:30432",
+        }
 
 
 @pytest.mark.parametrize("first", ["lb:red/one", "lbshared:red/k"])

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from shared.addresses import avi_subnet
-from shared.loadbalancer import APPLICATION_PROFILE, DISABLE_TRAFFIC
-from shared.settings.model import Settings
+from shared.loadbalancer import APPLICATION_PROFILE, DISABLE_TRAFFIC, SKIP_NODE_PORT
+from shared.settings.model import ServiceType, Settings
 from workers.model import names
 from workers.model.context import Context, context_for
 from workers.model.markers import PARENT_METADATA, marker, service_metadata, with_checksum
@@ -222,11 +222,15 @@ def _pool_markers(member: Member, listener: Listener, group: Group, context: Con
 def _servers(
     member: Member, listener: Listener, group: Group, snapshot: ServiceSnapshot, context: Context
 ) -> list[Server]:
-    """The endpoints of the port, found as for the path of a host."""
+    """The endpoints of the port, found as for the path of a host; in NodePort mode nodes, unless it is annotated."""
     service = member.service
     path = Path(service["ns"], service["name"], "", False, service["name"], listener.backend)
     services = {member.id: service}
-    backends = HostSnapshot("", (), snapshot.namespaces, snapshot.classes, services, snapshot.slices, {}, day=0)
+    backends = HostSnapshot(
+        "", (), snapshot.namespaces, snapshot.classes, services, snapshot.slices, {}, day=0, nodes=snapshot.nodes
+    )
+    if SKIP_NODE_PORT in service["lb"]["annotations"]:
+        context = replace(context, settings=replace(context.settings, service_type=ServiceType.CLUSTER_IP))
     servers, problems = servers_of(path, backends, context)
     group.problems += [_of_service(problem, service) for problem in problems]
     return servers
@@ -236,4 +240,10 @@ def _of_service(problem: Problem, service: dict[str, Any]) -> Problem:
     """What concerns the backend of an Ingress's path concerns the Service itself here."""
     if problem.kind != "Ingress":
         return problem
+    if problem.reason == "NoNodePort":
+        text = (
+            "The Service has no node port, and L7Settings.serviceType is NodePort, so its pool has no servers. Set "
+            f"allocateLoadBalancerNodePorts to true, or annotate it with {SKIP_NODE_PORT} to be served at its pods."
+        )
+        problem = replace(problem, message=text)
     return replace(problem, kind="Service", namespace=service["ns"], name=service["name"])

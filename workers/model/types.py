@@ -227,7 +227,8 @@ class ServiceSnapshot:
     """Everything that the Services of one key depend on. Keys of the maps are `ns/name`, or the name without namespace.
 
     `services` are those of the key: one, or all that share a VIP. `claimants` are other Services, and `ingresses`
-    Ingresses, that may have one of the DNS names that these want. `vips` are the key's own vsvips that stand.
+    Ingresses, that may have one of the DNS names that these want. `vips` are the key's own vsvips that stand;
+    `nodes` are there in NodePort mode only.
     """
 
     key: WorkKey
@@ -238,6 +239,7 @@ class ServiceSnapshot:
     claimants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     ingresses: tuple[dict[str, Any], ...] = ()
     vips: Mapping[ObjectId, StandingVip] = field(default_factory=dict)
+    nodes: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

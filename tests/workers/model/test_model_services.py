@@ -14,7 +14,7 @@ import yaml
 from shared.addresses import Family
 from shared.settings.model import AutoFqdn, IpFamily, ServiceType, VipNetwork
 from tests.workers.model.test_model_golden import comparable
-from tests.workers.model.world import AVI_CLASS, FACTS, World, ingress, load_balancer, settings
+from tests.workers.model.world import AVI_CLASS, FACTS, World, endpoint_slice, ingress, load_balancer, node, settings
 from workers.model.types import StandingVip
 
 CASES = sorted((Path(__file__).parent / "load_balancers").glob("*.yaml"))
@@ -342,3 +342,31 @@ def test_a_malformed_source_range_is_left_out_and_the_others_count() -> None:
     (rule,) = desired.objects[2].body["l4_connection_policy"]["rules"]
     assert rule["match"]["client_ip"]["prefixes"] == [{"ip_addr": {"addr": "192.0.2.0", "type": "V4"}, "mask": 24}]
     assert [problem.reason for problem in desired.problems] == ["SourceRangeMalformed", "SourceRangesMatched"]
+
+
+def on_nodes(**spec: Any) -> tuple[list[str], list[str]]:
+    """Servers as `address:port`, and what is told, in NodePort mode with two nodes and an endpoint on the first."""
+    made = World(settings(**V4_ONLY, service_type=ServiceType.NODE_PORT))
+    made.apply(node("n1", "10.50.0.1"), node("n2", "10.50.0.2"))
+    slice_ = endpoint_slice(["10.244.1.9"], owner="db", ports=[{"name": "tcp-80", "port": 1080, "protocol": "TCP"}])
+    slice_["endpoints"][0]["nodeName"] = "n1"
+    ports = [{"name": "tcp-80", "port": 80, "targetPort": 1080, "protocol": "TCP", **spec.pop("port", {})}]
+    service = load_balancer(annotations=spec.pop("annotations", {}), **spec)
+    service["spec"]["ports"] = ports
+    desired = made.apply(slice_, service).services("lb:red/db")
+    servers = [each["external_uuid"] for each in desired.objects[1].body.get("servers", [])]
+    return servers, [f"{problem.kind} {problem.reason}" for problem in desired.problems]
+
+
+def test_in_node_port_mode_nodes_are_the_servers() -> None:
+    """All of them, or with the local policy those with an endpoint; an annotated Service is served at its pods."""
+    port = {"nodePort": 30080}
+    assert on_nodes(port=port) == (["10.50.0.1:30080", "10.50.0.2:30080"], [])
+    assert on_nodes(port=port, externalTrafficPolicy="Local") == (["10.50.0.1:30080"], [])
+    skip = {"skipnodeport.ako.vmware.com/enabled": "false"}
+    assert on_nodes(port=port, annotations=skip) == (["10.244.1.9:1080"], [])
+
+
+def test_without_node_ports_the_service_is_told() -> None:
+    """allocateLoadBalancerNodePorts: false leaves a pool without servers in NodePort mode."""
+    assert on_nodes(allocateLoadBalancerNodePorts=False) == ([], ["Service NoNodePort"])

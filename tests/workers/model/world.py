@@ -186,6 +186,7 @@ class World:
             load_balancers,
             tuple(self.of("Ingress").values()),
             self.vips,
+            tuple(self.of("Node").values()),
         )
         return desired_services(snapshot, self.settings, self.facts)
 
