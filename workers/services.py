@@ -88,12 +88,15 @@ def _ids(members: Collection[str]) -> set[str]:
 
 
 def row_of_services(desired: Desired, view: LedgerView) -> str | None:
-    """The row of a key of Services: JSON by `ns/name`; "" without any Service of ours, None to leave it as it is."""
+    """The row of a key of Services: JSON by `ns/name`, null for one that is refused.
+
+    "" without any Service of ours; None to leave it as it is.
+    """
     if desired.frozen:
         return None
     if desired.services is None:
         return ""
-    rows = {id_: _row(served, view) for id_, served in sorted(desired.services.items())}
+    rows = {id_: served and _row(served, view) for id_, served in sorted(desired.services.items())}
     return orjson.dumps(rows, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -147,10 +150,11 @@ def read_status(snapshots: Snapshots, settings: Settings, id_: str) -> ServiceSt
     (row,) = snapshots.state.fields("served", [service_key(service)])
     if accepted.unserved or settings.layer7_only or row is None:
         return None
-    served = orjson.loads(row).get(id_)
-    if served is None:
+    rows = orjson.loads(row)
+    if id_ in rows and rows[id_] is None:
         return cleared
-    if not served.get("addresses"):
+    served = rows.get(id_)
+    if served is None or not served.get("addresses"):
         return None
     tenant = tenant_for(service, namespaces, context)
     return ServiceStatus(current, service_status(served, facts, tenant), served["vs"])

@@ -250,6 +250,26 @@ def test_services_share_a_vip_and_leave_it(here: Site) -> None:
     assert standing(here) == set()
 
 
+@pytest.mark.parametrize("first", ["status:Service/red/two", "lbshared:red/k"])
+def test_a_service_that_comes_to_be_refused_loses_its_status(here: Site, first: str) -> None:
+    """Whether its status runs before or after the key that refuses it; the older Service keeps its own."""
+    shared = {"ako.vmware.com/enable-shared-vip": "k"}
+    here.apply(load_balancer("one", annotations=shared))
+    here.settle()
+    here.kube.patches.clear()
+    two = load_balancer("two", created="2026-01-02T00:00:00Z")
+    here.apply(two)
+    here.run()
+    two = follow(here, two)
+    assert entries(two)
+    two["metadata"]["annotations"].update(shared)
+    here.apply(two)
+    here.worker.reconciler.run([first])
+    here.settle()
+    assert entries(follow(here, two)) == []
+    assert "Service/red/two Warning SharedVipPortTaken" in told(here, "SharedVipPortTaken")[0]
+
+
 def test_in_node_port_mode_a_node_that_comes_is_a_server(redis_url: str) -> None:
     """A change of the nodes reaches the pools of Services, as it does those of hosts."""
     service = load_balancer()

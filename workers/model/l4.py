@@ -51,7 +51,7 @@ def desired_services(snapshot: ServiceSnapshot, settings: Settings, facts: Facts
     if group.frozen:
         return Desired(problems=tuple(group.problems), frozen=True)
     if not group.members:
-        return Desired(problems=tuple(group.problems), services={})
+        return Desired(problems=tuple(group.problems), services=_served(group))
     fqdns = list(dict.fromkeys(name for member in group.members for name in member.names))
     pools = [_pool(member, each, group, snapshot, context) for member in group.members for each in member.listeners]
     objects = (
@@ -63,13 +63,13 @@ def desired_services(snapshot: ServiceSnapshot, settings: Settings, facts: Facts
     return Desired(objects, tuple(dict.fromkeys(group.problems)), services=_served(group))
 
 
-def _served(group: Group) -> dict[str, ServedService]:
+def _served(group: Group) -> dict[str, ServedService | None]:
     service = object_id(VIRTUAL_SERVICE, group.tenant, group.name)
     vsvip = object_id(VSVIP, group.tenant, group.name)
-    return {
-        member.id: ServedService(service, vsvip, tuple(member.names), families_asked(member.service))
-        for member in group.members
-    }
+    found: dict[str, ServedService | None] = dict.fromkeys(group.accepted)
+    for member in group.members:
+        found[member.id] = ServedService(service, vsvip, tuple(member.names), families_asked(member.service))
+    return found
 
 
 def _virtual_service(group: Group, fqdns: list[str], context: Context) -> AviObject:

@@ -60,7 +60,7 @@ class Group:
     """The Services of one key: what their virtual service is called, whose it is, and the members that are served.
 
     `shared` is the key of a shared VIP, "" for a virtual service of one Service. `frozen`: one of them uses what this
-    release does not serve. `order` are the families in the order of the oldest member.
+    release does not serve. `accepted` are the ids of all that are ours, the refused ones too.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Group:
     members: list[Member] = field(default_factory=list)
     vip: WantedVip = field(default_factory=lambda: WantedVip(families.NONE, {}))
     frozen: bool = False
+    accepted: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def say(self, service: Mapping[str, Any], reason: str, message: str, *, warning: bool = True) -> None:
@@ -96,6 +97,7 @@ def read_services(snapshot: ServiceSnapshot, context: Context) -> Group | None:
     shared = name if snapshot.key.startswith(f"{SHARED_KEY}:") else ""
     tenant = tenant_for(accepted[0][0], snapshot.namespaces, context)
     group = Group(context.layout.load_balancer(namespace, name), namespace, shared, tenant)
+    group.accepted = [_id(service) for service, _ in accepted]
     if context.settings.layer7_only:
         group.frozen = True
         return group

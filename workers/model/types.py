@@ -125,8 +125,8 @@ class Desired:
     `faces` (host keys) tell, by tenant, where a status finds the host's virtual service and addresses.
     `refused` (host keys) are the Ingresses (`ns/name`) that name the host and get no address of it.
     `frozen`: the host uses a feature that this release does not serve, so nothing of the key may be written or deleted.
-    `services` (keys of Services) tells by `namespace/name` what the status of each served Service needs; None when the
-    key has no Service of ours.
+    `services` (keys of Services) tells by `namespace/name` what the status of each Service needs, None of one that is
+    refused; it is None when the key has no Service of ours.
     """
 
     objects: tuple[AviObject, ...] = ()
@@ -138,7 +138,7 @@ class Desired:
     faces: Mapping[str, Face] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     frozen: bool = False
-    services: Mapping[str, ServedService] | None = None
+    services: Mapping[str, ServedService | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,7 @@ def test_statuses_of_services_are_those_of_the_golden_case() -> None:
             for row in golden[f"service/{id_}"]["status"]["loadBalancer"]["ingress"]
         ]
         served = (world.services(f"lb:{id_}").services or {})[id_]
+        assert served is not None
         (uuid,) = json.loads(annotations["ako.vmware.com/host-fqdn-vs-uuid-map"]).values()
         facts = replace(FACTS, cluster_uuid=annotations["ako.vmware.com/controller-cluster-uuid"])
         row = {"addresses": [row["ip"] for row in rows], "names": served.names, "uuid": uuid}
