@@ -254,9 +254,10 @@ def test_services_share_a_vip_and_leave_it(here: Site) -> None:
 def test_a_service_that_comes_to_be_refused_loses_its_status(here: Site, first: str) -> None:
     """Whether its status runs before or after the key that refuses it; the older Service keeps its own."""
     shared = {"ako.vmware.com/enable-shared-vip": "k"}
-    here.apply(load_balancer("one", annotations=shared))
-    here.settle()
-    here.kube.patches.clear()
+    one = load_balancer("one", annotations=shared)
+    here.apply(one)
+    here.run()
+    follow(here, one)
     two = load_balancer("two", created="2026-01-02T00:00:00Z")
     here.apply(two)
     here.run()
