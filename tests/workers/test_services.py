@@ -252,21 +252,19 @@ def test_services_share_a_vip_and_leave_it(here: Site) -> None:
 
 @pytest.mark.parametrize("first", ["status:Service/red/two", "lbshared:red/k"])
 def test_a_service_that_comes_to_be_refused_loses_its_status(here: Site, first: str) -> None:
-    """Whether its status runs before or after the key that refuses it; the older Service keeps its own."""
-    shared = {"ako.vmware.com/enable-shared-vip": "k"}
-    one = load_balancer("one", annotations=shared)
-    here.apply(one)
-    here.run()
-    follow(here, one)
-    two = load_balancer("two", created="2026-01-02T00:00:00Z")
-    here.apply(two)
-    here.run()
-    two = follow(here, two)
+    """Whether its status runs before or after the key that refuses it, which nobody has run before."""
+    one, two = load_balancer("one"), load_balancer("two", created="2026-01-02T00:00:00Z")
+    for number, service in enumerate((one, two)):
+        here.apply(service)
+        here.run()
+        one, two = (follow(here, service), two) if not number else (one, follow(here, service))
     assert entries(two)
-    two["metadata"]["annotations"].update(shared)
-    here.apply(two)
+    for service in (one, two):
+        service["metadata"]["annotations"]["ako.vmware.com/enable-shared-vip"] = "k"
+        here.apply(service)
     here.worker.reconciler.run([first])
     here.settle()
+    here.kube.patches = [(path, body) for path, body in here.kube.patches if "/two" in path]
     assert entries(follow(here, two)) == []
     assert "Service/red/two Warning SharedVipPortTaken" in told(here, "SharedVipPortTaken")[0]
 
