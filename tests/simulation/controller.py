@@ -10,6 +10,7 @@ dangles, and the hosts that nobody touches lose nothing. No certificate or key i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -119,8 +120,12 @@ class Controller:
         return found
 
     def _is_kept(self, type_: str, name: str) -> bool:
-        """A shared vsvip stays when its shard empties, so that its address does."""
-        if type_ != "vsvip" or "--Shared-" not in name:
+        """A shared vsvip stays when its shard empties, so that its address does.
+
+        One with a hashed name, of a Service that is gone and had names of its own, tells nobody whose it is once Redis
+        is lost: it is reported and left alone.
+        """
+        if type_ != "vsvip" or not ("--Shared-" in name or re.fullmatch(f"{self.cluster}--[0-9a-f]{{40}}", name)):
             return False
         store = self.simulator.store
         return all(not store.referrers(record.uuid) for record in store.named("vsvip", name))

@@ -156,7 +156,7 @@ MUTANTS: dict[str, tuple[Callable[[], None], int]] = {
         (deletes, 1),
         (updates, 1),
         (the_look_at_what_is_uncertain, 2),
-        (the_second_look, 330),
+        (the_second_look, 131),
         (failures, 1),
         (the_run_after_a_mark, 1),
         (the_tick, 1),
