@@ -165,7 +165,7 @@ MUTANTS: dict[str, tuple[Callable[[], None], int]] = {
         (the_intent, 3),
         (what_a_census_does_not_see, 1),
         (what_a_census_finds, 7),
-        (the_marks_of_a_census, 69),
+        (the_marks_of_a_census, 204),
         (the_incarnation, 5),
         (the_wait_for_the_mirror, 30),
         (the_wake_of_who_waits, 1),
