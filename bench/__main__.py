@@ -1,4 +1,4 @@
-"""`python -m bench [core] [latency] [cold] [nodes]`: runs the measurements (default: all) and prints their tables."""
+"""`python -m bench [core] [latency] [statuses] [cold] [nodes]`: runs the measurements (default: all)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import statistics
 import sys
 
 from bench import core, nodes, pipeline
+from bench.statuses import statuses
 
 HEADS = ("hosts", "latency", "workers", "objects", "statuses")
 HEADS += ("avi", "kube", "redis", "watcher", "workers", "watcher MB", "worker MB")
@@ -16,13 +17,13 @@ COLD = "  {:>5} {:>7} {:>7} {:>8} {:>8} | {:>5} {:>5} {:>5} {:>7} {:>7} | {:>10}
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=[], help="core, latency, cold, nodes (default: all)")
+    parser.add_argument("parts", nargs="*", default=[], help="core, latency, statuses, cold, nodes (default: all)")
     parser.add_argument("--hosts", type=int, nargs="*", default=[500, 1000], help="cold: numbers of hosts")
     parser.add_argument("--latencies", type=int, nargs="*", default=[0, 20], help="cold: controller latencies in ms")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4], help="cold: worker processes")
     parser.add_argument("--runs", type=int, default=3, help="cold: runs of each, the median is printed")
     args = parser.parse_args()
-    parts = args.parts or ["core", "latency", "cold", "nodes"]
+    parts = args.parts or ["core", "latency", "statuses", "cold", "nodes"]
     if "core" in parts:
         print("Pure core, one core")
         for name, value in core.measure().items():
@@ -31,6 +32,11 @@ def main() -> int:
         print("Event to controller write, 300 hosts standing, 2 worker processes, 0 ms controller latency", flush=True)
         for name, value in pipeline.latency().items():
             print(f"  {name:44} {value:10.1f}")
+    if "statuses" in parts:
+        print("1,000 Ingresses wiped at once, one worker process, by latency of the API server", flush=True)
+        for latency in (0, 5, 20):
+            row = statuses(1000, latency)
+            print(f"  {latency:>2} ms: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items()), flush=True)
     if "cold" in parts:
         print(f"Cold sync, median of {args.runs}: s until all objects and all statuses stand; CPU s by process; memory")
         print(COLD.format(*HEADS))

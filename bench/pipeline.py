@@ -118,8 +118,7 @@ def latency(changes: int = 200, hosts: int = 300) -> dict[str, float]:
         measured = Measured(stack)
         measured.load(world.world(hosts))
         stack.start_watcher()
-        until(lambda: _complete(measured, hosts) and measured.statuses() == hosts, 120, 0.2)
-        settle(measured)
+        converged(measured, hosts)
         single = [_one_change(measured, number % hosts, change=1 + number // hosts) for number in range(changes)]
         burst = _burst(measured, hosts)
     return {
@@ -127,6 +126,12 @@ def latency(changes: int = 200, hosts: int = 300) -> dict[str, float]:
         "single change, p99 ms": statistics.quantiles(single, n=100)[98],
         "300 changes at once: the last, ms": burst,
     }
+
+
+def converged(measured: Measured, hosts: int) -> None:
+    """Waits until everything stands and nothing more is written."""
+    until(lambda: _complete(measured, hosts) and measured.statuses() == hosts, 120, 0.2)
+    settle(measured)
 
 
 def settle(measured: Measured, quiet: float = 3.0) -> None:

@@ -53,7 +53,7 @@ def project_service(obj: dict[str, Any]) -> Projection:
     """A Service; what concerns load balancing stands under `lb`, and only for the type LoadBalancer."""
     plain = projection.project_service(obj)
     meta, spec = _map(obj.get("metadata")), _map(obj.get("spec"))
-    status = projection.load_balancer_status(obj, meta)
+    status = projection.load_balancer_status(obj)
     body = {**plain.body, "uid": _text(meta.get("uid"))}
     status_key = f"status:Service/{plain.id}"
     if body["type"] != LOAD_BALANCER:

@@ -132,11 +132,20 @@ def project_ingress(obj: dict[str, Any]) -> Projection:
     return Projection(
         id=f"{ns}/{name}",
         body=body,
-        status=load_balancer_status(obj, meta),
+        status=load_balancer_status(obj),
         index=_ingress_index(body, hosts),
         marks=(*marks, f"status:Ingress/{ns}/{name}"),
         touches=tuple(f"Fqdn/{host}" for host in hosts),
     )
+
+
+def load_balancer_status(obj: dict[str, Any]) -> dict[str, Any]:
+    """What is written into an Ingress or Service for its owner: the rows of its status and our annotations."""
+    entries = _maps(_map(_map(obj.get("status")).get("loadBalancer")).get("ingress"))
+    return {
+        "ingress": [{key: entry[key] for key in ("ip", "hostname") if _text(entry.get(key))} for entry in entries],
+        "annotations": kept_annotations(_map(obj.get("metadata")), STATUS_ANNOTATIONS),
+    }
 
 
 def project_service(obj: dict[str, Any]) -> Projection:
@@ -413,15 +422,6 @@ def _ingress_index(body: dict[str, Any], hosts: dict[str, None]) -> tuple[tuple[
         if generated in hosts and entry["secret"] and any(host.startswith(generated) for host in entry["hosts"]):
             index[(f"Secret/{ns}/{entry['secret']}", f"host:{generated} {own}")] = None
     return tuple(index)
-
-
-def load_balancer_status(obj: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
-    """The status part of an Ingress or Service: the entries, and the annotations, that we write."""
-    entries = _maps(_map(_map(obj.get("status")).get("loadBalancer")).get("ingress"))
-    return {
-        "ingress": [{key: entry[key] for key in ("ip", "hostname") if _text(entry.get(key))} for entry in entries],
-        "annotations": kept_annotations(meta, STATUS_ANNOTATIONS),
-    }
 
 
 def _endpoints(obj: dict[str, Any], bad: list[str]) -> list[dict[str, Any]]:

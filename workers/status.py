@@ -16,6 +16,7 @@ from typing import Any
 
 from shared.errors import AkoError, AviConflict, AviRefused, KubeError, KubeNotFound, SettingsError
 from shared.kube import KubeClient
+from shared.projection import load_balancer_status
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
@@ -188,23 +189,32 @@ class StatusRuns:
         return {host: vips for host, vips in found.items() if vips is not None}
 
     def _write(self, path: str, current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-        """Writes what differs of an object's status and annotations; True when the entries of the status did."""
-        annotations = {**dict.fromkeys(current["annotations"]), **wanted["annotations"]}
-        annotate = wanted["annotations"] != current["annotations"]
-        changed = bool(wanted["ingress"] != current["ingress"])
+        """Writes what differs of an object's status and annotations; True when the rows of the status did."""
+        annotate, show = (wanted[part] != current[part] for part in ("annotations", "ingress"))
+        if not annotate and not show:
+            return False
+        shown = False
         try:
             # The annotations say that the status is ours, so they come before it and go after it.
             if annotate and wanted["annotations"]:
-                self.kube.patch(path, {"metadata": {"annotations": annotations}})
-            if changed:
+                there = self._annotate(path, current, wanted)
+            else:
+                # The mirror may lack what the run before this one wrote a moment ago.
+                there = load_balancer_status(self.kube.get(path))
+            if show and wanted["ingress"] != there["ingress"]:
                 load_balancer = {"ingress": wanted["ingress"] or None}
                 self.kube.patch(f"{path}/status", {"status": {"loadBalancer": load_balancer}})
-            if annotate and not wanted["annotations"]:
-                self.kube.patch(path, {"metadata": {"annotations": annotations}})
+                shown = True
+            if annotate and not wanted["annotations"] and there["annotations"]:
+                self._annotate(path, there, wanted)
         except KubeNotFound:
             log.info("%s is gone, its status is not written", path)
-            return False
-        return changed
+        return shown
+
+    def _annotate(self, path: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what the object says now."""
+        annotations = {**dict.fromkeys(there["annotations"]), **wanted["annotations"]}
+        return load_balancer_status(self.kube.patch(path, {"metadata": {"annotations": annotations}}))
 
     def _say_what_changed(
         self,

@@ -115,10 +115,10 @@ class Kube:
     def get(self, path: str) -> dict[str, Any]:
         self._call(path)
         parts = path.split("/")
-        id_ = f"{parts[-3]}/{parts[-1]}"
-        if ("Secret", id_) not in self._cluster.objects:
+        at = {"secrets": "Secret", "ingresses": "Ingress"}[parts[-2]], f"{parts[-3]}/{parts[-1]}"
+        if at not in self._cluster.objects:
             raise KubeNotFound("not found", status=404, where=path)
-        return self._cluster.objects["Secret", id_]
+        return self._cluster.objects[at]
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self._call(path)

@@ -89,7 +89,9 @@ class Site:
     def changed(self, **environ: str) -> Site:
         """The same cluster and controller under other settings; this site is at its end."""
         self.close()
-        return Site(self.redis_url, self.avi_url, self.simulator, **environ)
+        made = Site(self.redis_url, self.avi_url, self.simulator, **environ)
+        made.kube.objects = self.kube.objects
+        return made
 
     def close(self) -> None:
         """Ends the connections to the controller."""
@@ -101,9 +103,9 @@ class Site:
             meta = {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "1", **obj["metadata"]}
             projection = self.kinds[obj["kind"]].project({**obj, "metadata": meta})
             self.mirror.apply(self.epoch, obj["kind"], [projection], [], "test")
-            if obj["kind"] == "Secret":
-                path = f"/api/v1/namespaces/{meta['namespace']}/secrets/{meta['name']}"
-                self.kube.objects[path] = obj
+            if obj["kind"] in {"Secret", "Ingress"}:
+                kind = self.kinds[obj["kind"]]
+                self.kube.objects[f"{kind.path}/namespaces/{meta['namespace']}/{kind.resource}/{meta['name']}"] = obj
 
     def delete(self, kind: str, *ids: str) -> None:
         self.mirror.apply(self.epoch, kind, [], ids, "test")
