@@ -13,7 +13,7 @@ from tests.chaos.catalogue import scenarios
 from tests.chaos.figures import Scale
 
 KNOWN = scenarios()
-CHOSEN = ("api-server-503", "crashed-holder", "kill-storm", "redis-emptied")
+CHOSEN = ("api-server-503", "churn", "crashed-holder", "kill-storm", "redis-emptied")
 
 
 @pytest.mark.parametrize("name", CHOSEN)
