@@ -89,8 +89,6 @@ class Site:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in [*self.scene.workers(), "watcher"]:  # ending in order takes a second that nobody learns from
-            self.scene.stack.kill(name)
         self.scene.__exit__(kind, error, trace)
 
     # -- processes -----------------------------------------------------------------------------------------------

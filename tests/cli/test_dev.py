@@ -154,7 +154,7 @@ def test_once_says_what_is_missing(tmp_path: Path, example: Path, starting: list
     """When a promise cannot be kept (a TLS host without its Secret), `--once` fails, names the host, keeps the logs."""
     (example / "manifests" / "11-shop-tls.yaml").unlink()
     assert "shop.example.com" in str(read_folder(example / "manifests"))
-    dev = Dev(tmp_path, "--once", "--timeout", "10", "--workers", "1", "--examples", str(example))
+    dev = Dev(tmp_path, "--once", "--timeout", "6", "--workers", "1", "--examples", str(example))
     starting.append(dev)
     assert dev.process.wait(60) == 1, dev.output
     assert re.search(r"this is missing:\n  shop\.example\.com: ", dev.output)

@@ -18,7 +18,7 @@ from tests.support import wait_for
 
 
 class Scene:
-    """One pipeline of its own processes."""
+    """One pipeline of its own processes; watcher and workers are killed at the end."""
 
     def __init__(
         self,
@@ -45,6 +45,10 @@ class Scene:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.state.close()
+        # Ending in order takes more than a second that nobody learns from; test_shutdown looks at it.
+        for name in self.pids():
+            if name.startswith(("watcher", "worker")):
+                self.stack.kill(name)
         self.stack.__exit__(kind, error, trace)
 
     # -- what to change ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from bench import world as cluster
+from shared.state.keys import RESYNC
 from tests.e2e.scene import Scene
 from tests.support import wait_for
 
@@ -119,6 +120,7 @@ def test_delete_config_takes_everything_away_and_back(two_hosts: Scene) -> None:
     )
     logs = [child.log for name, child in scene.stack.processes().items() if name.startswith("worker")]
     said = "deleteConfig: nothing of this cluster is left"
+    scene.work().mark([RESYNC], "change", "look again")  # which it would by itself, ten seconds after the one before
     wait_for(lambda: any(said in log.read_text() for log in logs), seconds=30, what="the end of the deletion")
     scene.forget_audit()
     scene.load([cluster.endpoint_slice(0, change=3)])

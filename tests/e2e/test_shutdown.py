@@ -45,8 +45,6 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     with Scene(tmp_path, values, workers=0) as running:
         running.load(cluster.base())
         yield running
-        for name in ("watcher", *running.workers()):  # ending in order takes a second that nobody learns from
-            running.stack.kill(name)
 
 
 @dataclass(slots=True)

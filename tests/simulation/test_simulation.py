@@ -1,4 +1,4 @@
-"""Sixty simulated sites, and whether the simulation would notice if something were missing. See `run` and `mutants`."""
+"""Simulated sites, and whether the simulation would notice if something were missing. See `run` and `mutants`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 60
+SEEDS = 30
 MUTANTS = 12
 
 
