@@ -129,7 +129,8 @@ class Living:
         """
         end = time.monotonic() + CALM_SECONDS
         while True:
-            found = self.scene.unfinished()
+            complete = self.scene.state.fields("meta", ["ledger_complete"]) == ["1"]
+            found = self.scene.unfinished() if complete else ["nothing is known of the controller yet"]
             if not found and not (found := self.wrong()):
                 return []
             if time.monotonic() > end:
