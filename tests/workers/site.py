@@ -103,7 +103,7 @@ class Site:
             meta = {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "1", **obj["metadata"]}
             projection = self.kinds[obj["kind"]].project({**obj, "metadata": meta})
             self.mirror.apply(self.epoch, obj["kind"], [projection], [], "test")
-            if obj["kind"] in {"Secret", "Ingress"}:
+            if obj["kind"] in {"Secret", "Ingress", "Service"}:
                 kind = self.kinds[obj["kind"]]
                 self.kube.objects[f"{kind.path}/namespaces/{meta['namespace']}/{kind.resource}/{meta['name']}"] = obj
 
