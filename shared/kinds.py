@@ -20,7 +20,7 @@ from shared.projection import (
     project_node,
     project_secret,
 )
-from shared.projection_networks import project_block_affinity, project_cilium_node, project_host_subnet
+from shared.projection.networks import project_block_affinity, project_cilium_node, project_host_subnet
 from shared.settings.model import Settings
 
 __all__ = ["CNI_KINDS", "KINDS", "Kind", "Projection", "fnv1a32", "kinds_for"]

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared import projection
-from shared.projection import Projection
+from shared.projection.reading import Projection, is_host, kept_annotations, listing, mapping, text_of
 
 LOAD_BALANCER = "LoadBalancer"
 APPLICATION_PROFILE = "ako.vmware.com/application-profile"
@@ -52,23 +52,23 @@ _SHARED_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 def project_service(obj: dict[str, Any]) -> Projection:
     """A Service; what concerns load balancing stands under `lb`, and only for the type LoadBalancer."""
     plain = projection.project_service(obj)
-    meta, spec = _map(obj.get("metadata")), _map(obj.get("spec"))
+    meta, spec = mapping(obj.get("metadata")), mapping(obj.get("spec"))
     status = projection.load_balancer_status(obj)
-    body = {**plain.body, "uid": _text(meta.get("uid"))}
+    body = {**plain.body, "uid": text_of(meta.get("uid"))}
     status_key = f"status:Service/{plain.id}"
     if body["type"] != LOAD_BALANCER:
         if not status["annotations"]:
             return plain
         return replace(plain, body=body, status=status, marks=(status_key,))
     body["lb"] = {
-        "created": _text(meta.get("creationTimestamp")),
+        "created": text_of(meta.get("creationTimestamp")),
         "deleting": bool(meta.get("deletionTimestamp")),
-        "class": _text(spec.get("loadBalancerClass")),
-        "annotations": projection.kept_annotations(meta, SERVICE_ANNOTATIONS),
-        "address": _text(spec.get("loadBalancerIP")),
-        "policy": _text(spec.get("ipFamilyPolicy")),
-        "ranges": [_text(each) for each in _list(spec.get("loadBalancerSourceRanges"))],
-        "affinity": _text(spec.get("sessionAffinity")),
+        "class": text_of(spec.get("loadBalancerClass")),
+        "annotations": kept_annotations(meta, SERVICE_ANNOTATIONS),
+        "address": text_of(spec.get("loadBalancerIP")),
+        "policy": text_of(spec.get("ipFamilyPolicy")),
+        "ranges": [text_of(each) for each in listing(spec.get("loadBalancerSourceRanges"))],
+        "affinity": text_of(spec.get("sessionAffinity")),
     }
     return replace(
         plain,
@@ -102,7 +102,7 @@ def dns_names(body: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """The names in the annotation for external DNS, in lower case and their order, and the texts that are no names."""
     texts = [text.strip() for text in str(body["lb"]["annotations"].get(EXTERNAL_DNS, "")).split(",")]
     lowered = dict.fromkeys(text.rstrip(".").lower() for text in texts if text)
-    return [name for name in lowered if projection.is_host(name)], [n for n in lowered if not projection.is_host(n)]
+    return [name for name in lowered if is_host(name)], [n for n in lowered if not is_host(n)]
 
 
 def _index(body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -124,15 +124,3 @@ def automatic_owner(fqdn: str) -> str:
     name, _, rest = fqdn.partition(".")
     namespace, _, domain = rest.partition(".")
     return f"{namespace}/{name}" if domain and name != "*" else ""
-
-
-def _map(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) and value.isprintable() else ""

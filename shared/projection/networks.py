@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.projection import Projection, _identity, _list, _map, _text
+from shared.projection.reading import Projection, identity, listing, mapping, text_of
 
 
 def project_block_affinity(obj: dict[str, Any]) -> Projection:
@@ -17,32 +17,32 @@ def project_block_affinity(obj: dict[str, Any]) -> Projection:
     `state` is pending while the block is being claimed and pendingDeletion while it is given back; objects of old
     releases have none.
     """
-    _, name, _ = _identity(obj)
-    spec = _map(obj.get("spec"))
-    node = _text(spec.get("node"))
+    _, name, _ = identity(obj)
+    spec = mapping(obj.get("spec"))
+    node = text_of(spec.get("node"))
     body = {
         "name": name,
         "node": node,
-        "cidr": _text(spec.get("cidr")),
+        "cidr": text_of(spec.get("cidr")),
         "deleted": str(spec.get("deleted", "")).lower() == "true",
-        "state": _text(spec.get("state")),
+        "state": text_of(spec.get("state")),
     }
     return Projection(name, body, marks=_marks(node))
 
 
 def project_cilium_node(obj: dict[str, Any]) -> Projection:
     """A CiliumNode: the pod networks of the node of the same name."""
-    _, name, _ = _identity(obj)
-    ipam = _map(_map(obj.get("spec")).get("ipam"))
-    cidrs = [cidr for cidr in _list(ipam.get("podCIDRs")) if isinstance(cidr, str) and cidr]
+    _, name, _ = identity(obj)
+    ipam = mapping(mapping(obj.get("spec")).get("ipam"))
+    cidrs = [cidr for cidr in listing(ipam.get("podCIDRs")) if isinstance(cidr, str) and cidr]
     return Projection(name, {"name": name, "node": name, "pod_cidrs": cidrs}, marks=_marks(name))
 
 
 def project_host_subnet(obj: dict[str, Any]) -> Projection:
     """A HostSubnet of the OpenShift SDN: one pod network of the node `host`. It has no spec."""
-    _, name, _ = _identity(obj)
-    node = _text(obj.get("host"))
-    return Projection(name, {"name": name, "node": node, "subnet": _text(obj.get("subnet"))}, marks=_marks(node))
+    _, name, _ = identity(obj)
+    node = text_of(obj.get("host"))
+    return Projection(name, {"name": name, "node": node, "subnet": text_of(obj.get("subnet"))}, marks=_marks(node))
 
 
 def _marks(node: str) -> tuple[str, ...]:
