@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import SettingsError
-from shared.settings.build import build, notes, understand, unserved, warnings
+from shared.settings.build import build, disagreements, notes, understand, unserved, warnings
 from shared.settings.credentials import load_credentials
 from shared.settings.flat import overlay_configmap
 from shared.settings.matrix import Known, findings
@@ -80,6 +80,7 @@ def load_values(
     understood, wrong = understand(SCHEMA, document)
     problems += [(document.place(place), text) for place, text in wrong]
     problems += unserved(understood, document)
+    problems += disagreements(understood, document, [place for place, _ in wrong])
     namespace = environ.get("POD_NAMESPACE", "").strip() or "avi-system"
     if not re.fullmatch(_NAMESPACE, namespace):
         problems.append(("POD_NAMESPACE", f"found {namespace[:60]!r}; write the name of a namespace"))

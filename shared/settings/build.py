@@ -6,15 +6,15 @@ Everything here is plain data in, plain data out.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from marshmallow import ValidationError, fields, missing
 
 from shared.errors import SettingsError
-from shared.settings.fields import Choice, Key, Rows, Use, found
+from shared.settings.fields import Key, Rows, Use, found
 from shared.settings.matrix import GATES
-from shared.settings.model import ControllerSettings, NodeNetwork, PipelineSettings, Settings, VipNetwork
+from shared.settings.model import ControllerSettings, NodeNetwork, PipelineSettings, ServiceType, Settings, VipNetwork
 from shared.settings.schema import SCHEMA, AviCredentials, FeatureGates, Part, Section
 from shared.settings.sources import Document
 
@@ -71,6 +71,7 @@ def build(values: Mapping[str, Any], pod_namespace: str) -> Settings:
         ip_family=ako["ip_family"],
         cni_plugin=ako["cni_plugin"],
         service_type=l7["service_type"],
+        annotate_services=l7["annotate_services"],
         node_port_label=(values["node_port_selector"]["key"], values["node_port_selector"]["value"]),
         shard_size=l7["shard_size"],
         evh=ako["evh"],
@@ -126,13 +127,23 @@ def unserved(values: Mapping[str, Any], document: Document) -> list[tuple[str, s
     """What is asked for and would build other objects than asked for, as (place, message) pairs."""
     problems = []
     for path, field, value in _walk(SCHEMA, values, ()):
-        refused = field.metadata["use"] is Use.DECISIVE and not _is_default(field, value)
-        if refused or (isinstance(field, Choice) and value in [field.words[word] for word in field.unserved]):
+        if field.metadata["use"] is Use.DECISIVE and not _is_default(field, value):
             said = found(_raw(document.values, path))
             problems.append(
                 (document.place(path), f"found {said}, which this release does not serve; leave it at its default")
             )
     return problems
+
+
+def disagreements(
+    values: Mapping[str, Any], document: Document, wrong: Collection[Path_]
+) -> Iterator[tuple[str, str]]:
+    """Settings that are right by themselves and wrong together, as (place, message); none about a `wrong` place."""
+    place, cni = ("AKOSettings", "cniPlugin"), values["ako"]["cni_plugin"]
+    clear = not any(place[: len(each)] == each for each in wrong)
+    if values["l7"]["service_type"] is ServiceType.NODE_PORT_LOCAL and cni != "antrea" and clear:
+        text = f"found {repr(cni) if cni else 'nothing'} with serviceType NodePortLocal, which is a feature of Antrea"
+        yield document.place(place), f"{text}; write antrea if that is the cluster's CNI, or another serviceType"
 
 
 def notes(document: Document) -> Iterator[str]:

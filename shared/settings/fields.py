@@ -12,7 +12,7 @@ import datetime
 import enum
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -127,13 +127,11 @@ class Number(Key[float]):
 
 
 class Choice(Key[T]):
-    """One of a few words; case matters unless `fold`. Those in `unserved` ask for what this release does not do."""
+    """One of a few words; case matters unless `fold`."""
 
-    def __init__(
-        self, key: str, words: Mapping[str, T], *, fold: bool = False, unserved: Collection[str] = (), **more: Any
-    ) -> None:
+    def __init__(self, key: str, words: Mapping[str, T], *, fold: bool = False, **more: Any) -> None:
         super().__init__(key, **more)
-        self.words, self.fold, self.unserved = words, fold, unserved
+        self.words, self.fold = words, fold
 
     def parse(self, value: Any) -> T:
         """What the word stands for."""

@@ -37,9 +37,7 @@ def json_schema() -> dict[str, Any]:
 
 def description(path: str, field: fields.Field[Any]) -> str:
     """What the key at `path` means, and what this release does with it when that is not simply to obey it."""
-    lacking = ", ".join(field.unserved) if isinstance(field, Choice) else ""
-    words = f" {lacking} is not served by this release." if lacking else ""
-    return MEANINGS[path] + words + _NOTES.get(field.metadata.get("use", Use.SERVED), "")
+    return MEANINGS[path] + _NOTES.get(field.metadata.get("use", Use.SERVED), "")
 
 
 def default_of(field: Key[Any] | Rows) -> Any:

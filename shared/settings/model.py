@@ -122,6 +122,7 @@ class Credentials:
 class Settings:
     """Everything that decides what the Avi objects look like, and `pipeline`, which does not.
 
+    `annotate_services`: in NodePortLocal mode we ask Antrea for the node ports of the Services that we serve.
     In NodePort mode servers are on the nodes with the label `node_port_label` (key, value; ("", "") for any).
     Only namespaces with the label `namespace_label` (key, value; ("", "") for any) that are not blocked are served.
     `strict_hosts`: a host belongs to one namespace (EVH only, as with AKO).
@@ -138,6 +139,7 @@ class Settings:
     ip_family: IpFamily = IpFamily.V4
     cni_plugin: str = ""
     service_type: ServiceType = ServiceType.CLUSTER_IP
+    annotate_services: bool = True
     node_port_label: tuple[str, str] = ("", "")
     shard_size: ShardSize = ShardSize.LARGE
     evh: bool = False

@@ -161,9 +161,7 @@ def _refused(path: tuple[str, ...], field: Key[Any] | Rows) -> str:
     plain = tuple(part.removesuffix("[]") for part in path)
     rules = dict.fromkeys(row.id for row in MATRIX if any(plain[: len(read)] == read for read in row.reads))
     named = ", ".join(rules) if plain == path or path[-1] == "v6cidr" else ""
-    lacking = ", ".join(field.unserved) if isinstance(field, Choice) else ""
-    words = f"not served yet: {lacking}" if lacking else ""
-    return "; ".join(filter(None, [named, words, _REFUSED.get(field.metadata["use"], "")]))
+    return "; ".join(filter(None, [named, _REFUSED.get(field.metadata["use"], "")]))
 
 
 def _code(text: str) -> str:

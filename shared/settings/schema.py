@@ -199,8 +199,8 @@ class L7Settings(Section):
         {service_type.value: service_type for service_type in ServiceType},
         default=ServiceType.CLUSTER_IP,
         env="SERVICE_TYPE",
-        unserved=[ServiceType.NODE_PORT_LOCAL.value],
     )
+    annotate_services = Flag("autoAnnotateService", default=True, env="AUTO_ANNOTATE_SERVICE")
     shard_size = Choice("shardVSSize", _SHARDS, default=ShardSize.LARGE, env="SHARD_VS_SIZE")
     passthrough_shards = Choice("passthroughShardSize", _SHARDS, default=ShardSize.SMALL, env="PASSTHROUGH_SHARD_SIZE")
     default_controller = Flag("defaultIngController", default=True, env="DEFAULT_ING_CONTROLLER", use=_PENDING)

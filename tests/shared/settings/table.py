@@ -175,7 +175,13 @@ def matrix() -> Iterator[Line]:
     yield Line("a CNI that nobody knows with V6: one mistake", False, ako(ipFamily="V6", cniPlugin="weave"))
     for family in ("V4", "V6"):
         values = {**ako(ipFamily=family, cniPlugin="antrea"), "L7Settings": {"serviceType": "NodePortLocal"}}
-        yield Line(f"NodePortLocal with {family}", False, values, rule="V6-NPL" if family == "V6" else "")
+        yield Line(f"NodePortLocal with {family}", family == "V4", values, rule="V6-NPL" if family == "V6" else "")
+    for cni in ("", "calico", "weave"):
+        values = {**ako(cniPlugin=cni), "L7Settings": {"serviceType": "NodePortLocal"}}
+        yield Line(f"NodePortLocal with cniPlugin {cni!r}", False, values)
+    local = {"SERVICE_TYPE": "NodePortLocal", "CNI_PLUGIN": "antrea", "AUTO_ANNOTATE_SERVICE": "False"}
+    yield Line("NodePortLocal by variable", True, environ=local)
+    yield Line("NodePortLocal by variable, cniPlugin too", False, environ={**local, "CNI_PLUGIN": "cilium"})
     yield Line("ClusterIP with V6", True, {**v6, "L7Settings": {"serviceType": "ClusterIP"}}, rule="V6-NPL")
     shift = ako(cniPlugin="openshift")
     yield Line("OpenShift with V4", True, shift, rule="V6-OCP")

@@ -260,7 +260,6 @@ def test_a_warning_names_the_variable_it_came_from() -> None:
     ("values", "place"),
     [
         ({"NetworkSettings": {"enableRHI": "true"}}, "NetworkSettings.enableRHI"),
-        ({"L7Settings": {"serviceType": "NodePortLocal"}}, "L7Settings.serviceType"),
         ({"AKOSettings": {"vpcMode": True}}, "AKOSettings.vpcMode"),
         ({"NetworkSettings": {"nsxtT1LR": "t1"}}, "NetworkSettings.nsxtT1LR"),
     ],

@@ -114,9 +114,9 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         "AKOSettings.ipFamily: found 'V4_V6', which needs servers of both families in one pool",
     ),
     (
-        "node port local",
+        "node port local without antrea",
         {"L7Settings": {"serviceType": "NodePortLocal"}},
-        "L7Settings.serviceType: found 'NodePortLocal', which this release does not serve",
+        "AKOSettings.cniPlugin: found nothing with serviceType NodePortLocal, which is a feature of Antrea; write antrea",
     ),
     ("unknown CNI", {"AKOSettings": {"cniPlugin": "weave"}}, "AKOSettings.cniPlugin: found 'weave'; write calico, "),
     ("boolean for text", {"AKOSettings": {"cniPlugin": False}}, "cniPlugin: found the boolean false; write calico"),
