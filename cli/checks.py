@@ -22,7 +22,7 @@ from shared.kinds import kinds_for
 from shared.kube import KubeClient
 from shared.settings.flat import CONFIGMAP
 from shared.settings.matrix import refusals
-from shared.settings.model import Settings
+from shared.settings.model import ServiceType, Settings
 from workers.contact import ANY, read_known
 from workers.model.segroup import desired_segroup
 from workers.model.types import Facts, Problem
@@ -251,6 +251,8 @@ def _needs(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
         yield "patch", "networking.k8s.io", resource, ""
     if not settings.layer7_only:
         yield from (("patch", "", resource, "") for resource in ("services", "services/status"))
+    elif settings.service_type is ServiceType.NODE_PORT_LOCAL and settings.annotate_services:
+        yield "patch", "", "services", ""
     for verb in ("create", "get", "patch"):
         yield verb, "", "events", ""
     for verb in ("create", "get", "update"):

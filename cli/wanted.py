@@ -29,6 +29,7 @@ _ENABLE_TLS = "ako.vmware.com/enable-tls"
 _PASSTHROUGH = "passthrough.ako.vmware.com/enabled"
 _CALICO = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
 _OVN = "k8s.ovn.org/node-subnets"
+_POD_PORTS = "nodeportlocal.antrea.io"
 _POD_CIDRS = "ako.vmware.com/pod-cidrs"
 _POD_CIDR_CNIS = {"", "antrea", "canal", "flannel"}
 _FAMILIES = {"IPv4": 4, "IPv6": 6}
@@ -127,7 +128,7 @@ def _paths(
         service = (row.get("backend") or {}).get("service")
         if service:
             namespace = ingress["metadata"].get("namespace", "default")
-            serve = _on_nodes if settings.service_type is ServiceType.NODE_PORT else _servers
+            serve = _SERVE[settings.service_type]
             found[str(row.get("path") or "/")] = serve(namespace, service["name"], objects, settings)
     return found
 
@@ -152,6 +153,30 @@ def _servers(namespace: str, service: str, objects: Objects, settings: Settings)
                 if family in families and conditions.get("ready") and not conditions.get("terminating"):
                     found |= _addresses((endpoint.get("addresses") or [])[:1])
     return frozenset(found)
+
+
+def _at_pod_ports(namespace: str, service: str, objects: Objects, settings: Settings) -> frozenset[Address]:
+    """The nodes on which Antrea has opened ports for the ready pods of a Service."""
+    families = _service_families(namespace, service, objects) & _server_families(settings)
+    named = [each for each in objects.get("Service", ()) if _id(each) == f"{namespace}/{service}"]
+    selectors = [(each["spec"].get("selector") or {}).items() for each in named]
+    found = set()
+    for pod in objects.get("Pod", ()):
+        meta, conditions = pod["metadata"], (pod.get("status") or {}).get("conditions") or ()
+        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+        labels = (meta.get("labels") or {}).items()
+        selected = any(selector and selector <= labels for selector in selectors)
+        if selected and _id(pod) == f"{namespace}/{meta['name']}" and ready and "deletionTimestamp" not in meta:
+            entries = json.loads((meta.get("annotations") or {}).get(_POD_PORTS, "[]"))
+            found |= _addresses(entry["nodeIP"] for entry in entries)
+    return frozenset(address for address in found if address.version in families)
+
+
+_SERVE = {
+    ServiceType.CLUSTER_IP: _servers,
+    ServiceType.NODE_PORT: _on_nodes,
+    ServiceType.NODE_PORT_LOCAL: _at_pod_ports,
+}
 
 
 def _service_families(namespace: str, name: str, objects: Objects) -> set[int]:

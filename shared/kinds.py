@@ -6,7 +6,7 @@ The order is the order in which a full list is read: what an Ingress depends on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.loadbalancer import project_service
@@ -21,7 +21,8 @@ from shared.projection import (
     project_secret,
 )
 from shared.projection.networks import project_block_affinity, project_cilium_node, project_host_subnet
-from shared.settings.model import Settings
+from shared.projection.pods import project_asking_ingress, project_pod, project_selecting_service
+from shared.settings.model import ServiceType, Settings
 
 __all__ = ["CNI_KINDS", "KINDS", "Kind", "Projection", "fnv1a32", "kinds_for"]
 
@@ -57,6 +58,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Node", _CORE, "nodes", False, False, project_node),
     Kind("Service", _CORE, "services", True, False, project_service),
     Kind("EndpointSlice", _DISCOVERY, "endpointslices", True, False, project_endpoint_slice),
+    Kind("Pod", _CORE, "pods", True, False, project_pod),
     Kind("Secret", _CORE, "secrets", True, False, project_secret),
     Kind("IngressClass", _NETWORKING, "ingressclasses", False, False, project_ingress_class),
     Kind("Ingress", _NETWORKING, "ingresses", True, False, project_ingress),
@@ -65,7 +67,18 @@ KINDS: tuple[Kind, ...] = (
 """Every kind, what an Ingress depends on before the Ingress."""
 
 
+_LOCAL: Mapping[str, Callable[[dict[str, Any]], Projection]] = {
+    "Service": project_selecting_service,
+    "Ingress": project_asking_ingress,
+}
+"""The kinds of which more is kept in NodePortLocal mode."""
+
+
 def kinds_for(settings: Settings) -> tuple[Kind, ...]:
-    """The kinds that these settings need: of those of CNI plugins only the one of theirs."""
-    needless = [kind for cni, kind in CNI_KINDS.items() if cni != settings.cni_plugin]
-    return tuple(kind for kind in KINDS if kind not in needless)
+    """The kinds that these settings need: of those of CNI plugins only the one of theirs, Pods for NodePortLocal."""
+    local = settings.service_type is ServiceType.NODE_PORT_LOCAL
+    needless = {kind.name for cni, kind in CNI_KINDS.items() if cni != settings.cni_plugin}
+    if not local:
+        needless.add("Pod")
+    found = [kind for kind in KINDS if kind.name not in needless]
+    return tuple(replace(kind, project=_LOCAL.get(kind.name, kind.project)) if local else kind for kind in found)

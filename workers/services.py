@@ -65,6 +65,7 @@ def read_snapshot(snapshots: Snapshots, key: str, facts: Facts | None = None) ->
         ingresses,
         {id_: vip for id_, vip in standing.items() if vip is not None},
         snapshots.nodes(),
+        snapshots.pods(services),
     )
     return snapshot, facts or snapshots.facts_at(facts_at)
 

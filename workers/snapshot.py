@@ -70,6 +70,7 @@ class Snapshots:
         self.mirror = mirror
         self.default_secret = f"{settings.pod_namespace}/{DEFAULT_SECRET}"
         self.on_nodes = settings.service_type is ServiceType.NODE_PORT
+        self.in_node_ports = settings.service_type is ServiceType.NODE_PORT_LOCAL
         self._cache: dict[str, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
 
@@ -89,6 +90,7 @@ class Snapshots:
             int(time.time() // DAY),
             frozenset(standing),
             self.nodes(),
+            self.pods(services),
         )
         return snapshot, facts or self.facts_at(facts_at)
 
@@ -174,6 +176,15 @@ class Snapshots:
             if kept is None or kept[0] is not found:
                 kept = self._cache["nodes"] = (found, tuple(found.values()))
         return kept[1]
+
+    def pods(self, services: Objects) -> Mapping[str, tuple[dict[str, Any], ...]]:
+        """In NodePortLocal mode the Pods of each Service that Antrea has given ports, in other modes none."""
+        if not self.in_node_ports:
+            return {}
+        selectors = {id_: [f"Pods/{each['ns']}/{pair}" for pair in each["selector"]] for id_, each in services.items()}
+        asked = {id_: refs for id_, refs in selectors.items() if refs}
+        flat = self.state.script("selected", orjson.dumps(asked)) if asked else []
+        return {id_: tuple(orjson.loads(text) for text in texts) for id_, texts in _pairs(flat)}
 
     def facts(self) -> Facts:
         """The facts, kept until a census changes them."""

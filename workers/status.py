@@ -20,6 +20,7 @@ from shared.projection import load_balancer_status
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
+from workers.annotations import ask_for_node_ports
 from workers.model.accept import acceptance, hosts_of, in_domains, ingress_problems, tenant_of
 from workers.model.context import Context, context_for
 from workers.model.status import ingress_status
@@ -132,7 +133,10 @@ class StatusRuns:
         self.reporter = reporter
 
     def run(self, claim: Claim) -> Result:
-        """Writes status and annotations of one Ingress if they differ from what they should be."""
+        """Writes status and annotations of one Ingress or Service if they differ from what they should be.
+
+        In NodePortLocal mode the Services get the annotation that asks Antrea for node ports, too.
+        """
         kind, _, id_ = keys.split(claim.key)[1].partition("/")
         if kind == "Service":
             return self._service(id_)
@@ -164,6 +168,9 @@ class StatusRuns:
         path = f"/apis/networking.k8s.io/v1/namespaces/{ingress['ns']}/ingresses/{ingress['name']}"
         if self._write(path, current, wanted):
             self._say_what_changed(ingress, current, wanted, vips)
+        if accepted.ours:
+            named = [f"{ingress['ns']}/{path['service']}" for rule in ingress["rules"] for path in rule["paths"]]
+            ask_for_node_ports(named, self.settings, self.snapshots.mirror, self.kube)
         return Result(problems=problems)
 
     def _service(self, id_: str) -> Result:
@@ -171,6 +178,8 @@ class StatusRuns:
         found = read_status(self.snapshots, self.settings, id_)
         if found is None:
             return Result()
+        if found.ours:
+            ask_for_node_ports([id_], self.settings, self.snapshots.mirror, self.kube)
         namespace, name = id_.split("/")
         path = f"/api/v1/namespaces/{namespace}/services/{name}"
         if self._write(path, found.current, found.wanted) and bool(found.current["ingress"]) is not bool(found.vs):

@@ -135,9 +135,7 @@ def unserved(values: Mapping[str, Any], document: Document) -> list[tuple[str, s
     return problems
 
 
-def disagreements(
-    values: Mapping[str, Any], document: Document, wrong: Collection[Path_]
-) -> Iterator[tuple[str, str]]:
+def disagreements(values: Mapping[str, Any], document: Document, wrong: Collection[Path_]) -> Iterator[tuple[str, str]]:
     """Settings that are right by themselves and wrong together, as (place, message); none about a `wrong` place."""
     place, cni = ("AKOSettings", "cniPlugin"), values["ako"]["cni_plugin"]
     clear = not any(place[: len(each)] == each for each in wrong)

@@ -17,11 +17,17 @@ local function note(key)
   end
 end
 
+-- A member without a key of its own stands for its dependents: a Pod touches the Services that select it by labels.
+local function touch(ref)
+  for _, member in ipairs(call('SMEMBERS', P .. 'ix:' .. ref)) do
+    local key, object = string.match(member, '^(%S+) (.+)$')
+    if key == '-' then touch(object) else note(key) end
+  end
+end
+
 local function note_links(links)
   for _, key in ipairs(links.marks) do note(key) end
-  for _, ref in ipairs(links.touches) do
-    for _, member in ipairs(call('SMEMBERS', P .. 'ix:' .. ref)) do note(string.match(member, '^(%S+)')) end
-  end
+  for _, ref in ipairs(links.touches) do touch(ref) end
 end
 
 -- Hosts that an Ingress names no more, Services that have gone: what is taken away for that is no surprise to a census.

@@ -12,7 +12,8 @@ if not meta[1] or meta[2] ~= run then
     enter('resync', '0', now_us())
   end
 end
-if meta[3] ~= ARGV[2] then call('HSET', META, 'digest', ARGV[2], 'ledger_complete', '0') end
+-- Other settings may watch other kinds and keep more of an object: the mirror is complete when all is listed anew.
+if meta[3] ~= ARGV[2] then call('HSET', META, 'digest', ARGV[2], 'mirror_complete', '0', 'ledger_complete', '0') end
 call('HSET', META, 'allow_mass_delete', ARGV[3])
 local epoch = call('HINCRBY', META, 'epoch', 1)
 local now = call('HMGET', META, 'incarnation', 'run_id', 'mirror_complete', 'ledger_complete')

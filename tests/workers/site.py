@@ -10,7 +10,7 @@ from typing import Any
 from bench import world as cluster
 from shared.avi.client import AviClient
 from shared.errors import KubeNotFound
-from shared.kinds import KINDS
+from shared.kinds import KINDS, kinds_for
 from shared.settings import load
 from shared.settings.model import Credentials
 from shared.state import Mirror, State
@@ -81,7 +81,7 @@ class Site:
         self.worker = build(self.settings, credentials, self.kube, lambda keys, cause, wake: None)  # type: ignore[arg-type]
         self.state = State(redis_url, self.settings.cluster_name)
         self.mirror = Mirror(self.state)
-        self.kinds = {kind.name: kind for kind in KINDS}
+        self.kinds = {kind.name: kind for kind in (*KINDS, *kinds_for(self.settings))}
         self.epoch = self.mirror.begin(self.settings.digest())
         self.apply(*cluster.base())
         self.mirror.complete(self.epoch)

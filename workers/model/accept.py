@@ -40,7 +40,7 @@ def acceptance(ingress: dict[str, Any], namespaces: Projections, classes: Projec
     ingress_class = _class_of(ingress, classes)
     if ingress["deleting"] or ingress_class is None:
         return Acceptance(ours=False)
-    return Acceptance(ours=True, unserved=context.unserved or _unserved(ingress, namespaces, ingress_class))
+    return Acceptance(ours=True, unserved=_unserved(ingress, namespaces, ingress_class))
 
 
 def namespace_served(name: str, namespaces: Projections, settings: Settings) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.addresses import Family, avi_subnet
 from shared.projection import DEFAULT_SECRET
-from shared.settings.model import ServiceType, Settings
+from shared.settings.model import Settings
 from workers.model import names
 from workers.model.layout import Layout, layout_of
 from workers.model.markers import marker
@@ -24,7 +24,7 @@ PLACEMENT_CLOUDS = frozenset({"CLOUD_VCENTER"})
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """See the module's docstring. `unserved` says which setting this release can't serve, "" when it can.
+    """See the module's docstring.
 
     `domains` are the cloud's DNS domains, sorted, without leading dots. `default_secret` is the `ns/name` of the Secret
     for Ingresses that ask for TLS without naming one.
@@ -43,7 +43,6 @@ class Context:
     families: Collection[Family]
     domains: tuple[str, ...]
     default_secret: str
-    unserved: str
 
 
 _last: tuple[Settings, Facts, Context] | None = None
@@ -78,7 +77,6 @@ def _context(settings: Settings, facts: Facts) -> Context:
         families=tuple(families),
         domains=facts.domains,
         default_secret=f"{settings.pod_namespace}/{DEFAULT_SECRET}",
-        unserved=_unserved(settings),
     )
 
 
@@ -92,9 +90,3 @@ def _placement(settings: Settings, facts: Facts) -> list[dict[str, Any]]:
         for cidr in network.cidrs
     )
     return [{"network_ref": ref, "subnet": avi_subnet(cidr)} for ref, cidr in rows]
-
-
-def _unserved(settings: Settings) -> str:
-    if settings.service_type is ServiceType.NODE_PORT_LOCAL:
-        return f"L7Settings.serviceType {settings.service_type.value}"
-    return ""

@@ -227,9 +227,19 @@ def _servers(
     path = Path(service["ns"], service["name"], "", False, service["name"], listener.backend)
     services = {member.id: service}
     backends = HostSnapshot(
-        "", (), snapshot.namespaces, snapshot.classes, services, snapshot.slices, {}, day=0, nodes=snapshot.nodes
+        "",
+        (),
+        snapshot.namespaces,
+        snapshot.classes,
+        services,
+        snapshot.slices,
+        {},
+        day=0,
+        nodes=snapshot.nodes,
+        pods=snapshot.pods,
     )
-    if SKIP_NODE_PORT in service["lb"]["annotations"]:
+    on_nodes = context.settings.service_type is ServiceType.NODE_PORT
+    if on_nodes and SKIP_NODE_PORT in service["lb"]["annotations"]:
         context = replace(context, settings=replace(context.settings, service_type=ServiceType.CLUSTER_IP))
     servers, problems = servers_of(path, backends, context)
     group.problems += [_of_service(problem, service) for problem in problems]

@@ -1,5 +1,6 @@
 """The servers of a pool: the endpoints of a Service, in the families that both the settings and the Service have.
 
+In NodePortLocal mode they are the ports that Antrea has opened on nodes for the pods: see `workers.model.podports`.
 In NodePort mode they are the nodes instead, at the Service's node port: with both families one server for each (AKO
 takes the IPv4 address alone), and with `externalTrafficPolicy: Local` only where endpoints are, disabled where none of
 them is ready. `workers.model.nodes` says which nodes serve.
@@ -15,12 +16,15 @@ Service without `ipFamilies` counts as IPv4, as with AKO; an API server fills th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from shared.addresses import AddressError, Family, avi_address, family_of, parse_address
+from shared.projection.pods import ASKING_ANNOTATION, PORTS_ANNOTATION
 from shared.settings.model import ServiceType
 from workers.model.context import Context
 from workers.model.nodes import serving_nodes
+from workers.model.podports import not_local, pod_servers
 from workers.model.served import Path
 from workers.model.types import HostSnapshot, Problem
 
@@ -48,6 +52,8 @@ def servers_of(path: Path, snapshot: HostSnapshot, context: Context) -> tuple[li
         return [], [_of_ingress(path, "NoServersOfFamily", text)]
     if context.settings.service_type is ServiceType.NODE_PORT:
         return _on_nodes(path, service, wanted, snapshot, context)
+    if context.settings.service_type is ServiceType.NODE_PORT_LOCAL:
+        return _at_pod_ports(path, service, snapshot)
     return _in_pods(path, wanted, snapshot)
 
 
@@ -94,6 +100,30 @@ def _on_nodes(
         text += f" Service {path.namespace}/{path.service}, so its pool has no servers."
         return [], [_of_ingress(path, "NoServersOfFamily", text)]
     return [server for _, server in sorted(found, key=_order)], []
+
+
+def _at_pod_ports(path: Path, service: dict[str, Any], snapshot: HostSnapshot) -> tuple[list[Server], list[Problem]]:
+    """A server for every pod of the Service, where Antrea has opened the target port on the pod's node."""
+    id_ = f"{path.namespace}/{path.service}"
+    if refused := not_local(service):
+        return [], [_of_ingress(path, "ServiceNotServed", f"The Service {id_} {refused}, so its pool has no servers.")]
+    port = _service_port(service, path.port)
+    if port is None:
+        return [], [_no_port(path)]
+    if port["protocol"] == "SCTP":
+        text = f"Port {path.port} of Service {id_} is of protocol SCTP, for which Antrea opens no node ports, so its "
+        return [], [_of_ingress(path, "ServiceNotServed", f"{text}pool has no servers. Serve it by TCP.")]
+    found, problems = pod_servers(snapshot.pods.get(id_, ()), port)
+    waiting = any(each["enabled"] for slice_ in snapshot.slices.get(id_, ()) for each in slice_["endpoints"])
+    if not found and not problems and waiting:
+        text = (
+            f"The Service {id_} has ready endpoints, and none of its pods has a port on its node yet, so its pool has "
+            f"no servers. Antrea writes the ports into the annotation {PORTS_ANNOTATION} of the pods, within seconds. "
+            "If they do not come, look whether Antrea's feature NodePortLocal is on and the Service has the "
+            f'annotation {ASKING_ANNOTATION}: "true".'
+        )
+        problems.append(replace(_of_ingress(path, "WaitingForNodePorts", text), warning=False))
+    return found, problems
 
 
 def _local_nodes(

@@ -39,7 +39,7 @@ def service_acceptance(service: Mapping[str, Any], namespaces: Projections, cont
     ours = part["class"] == AVI_CONTROLLER or (not part["class"] and settings.default_lb_controller)
     if not ours or not namespace_served(service["ns"], namespaces, settings):
         return Acceptance(ours=False)
-    return Acceptance(ours=True, unserved=context.unserved or _unserved(service, namespaces))
+    return Acceptance(ours=True, unserved=_unserved(service, namespaces))
 
 
 def tenant_for(service: Mapping[str, Any], namespaces: Projections, context: Context) -> str:

@@ -35,8 +35,6 @@ def desired_shard(snapshot: ShardSnapshot, settings: Settings, facts: Facts) -> 
     context = context_for(settings, facts)
     if settings.delete_config:
         return Desired()
-    if context.unserved:
-        return Desired(frozen=True)
     tenant, name = snapshot.tenant, snapshot.parent
     if not context.layout.gives(name):
         return Desired()

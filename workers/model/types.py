@@ -170,8 +170,9 @@ class HostSnapshot:
     """Everything that one host depends on. Keys of the maps are `ns/name`, or the name for cluster-scoped kinds.
 
     `standing` holds the ids of the objects that stand on the controller; those that this key owns and the default
-    certificates are enough. `nodes` are there in NodePort mode only. `day` is the present one, in days since the epoch:
-    certificates expire without anything happening in the cluster.
+    certificates are enough. `nodes` are there in NodePort mode only; `pods`, by Service, those of them that Antrea has
+    given ports, in NodePortLocal mode only. `day` is the present one, in days since the epoch: certificates expire
+    without anything happening in the cluster.
     """
 
     host: str
@@ -184,6 +185,7 @@ class HostSnapshot:
     day: int
     standing: Collection[ObjectId] = frozenset()
     nodes: tuple[dict[str, Any], ...] = ()
+    pods: Mapping[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ class ServiceSnapshot:
 
     `services` are those of the key: one, or all that share a VIP. `claimants` are other Services, and `ingresses`
     Ingresses, that may have one of the DNS names that these want. `vips` are the key's own vsvips that stand;
-    `nodes` are there in NodePort mode only.
+    `nodes` are there in NodePort mode only, `pods` as for hosts.
     """
 
     key: WorkKey
@@ -240,6 +242,7 @@ class ServiceSnapshot:
     ingresses: tuple[dict[str, Any], ...] = ()
     vips: Mapping[ObjectId, StandingVip] = field(default_factory=dict)
     nodes: tuple[dict[str, Any], ...] = ()
+    pods: Mapping[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     (
         "node port local without antrea",
         {"L7Settings": {"serviceType": "NodePortLocal"}},
-        "AKOSettings.cniPlugin: found nothing with serviceType NodePortLocal, which is a feature of Antrea; write antrea",
+        "AKOSettings.cniPlugin: found nothing with serviceType NodePortLocal, which is a feature of Antrea; write",
     ),
     ("unknown CNI", {"AKOSettings": {"cniPlugin": "weave"}}, "AKOSettings.cniPlugin: found 'weave'; write calico, "),
     ("boolean for text", {"AKOSettings": {"cniPlugin": False}}, "cniPlugin: found the boolean false; write calico"),

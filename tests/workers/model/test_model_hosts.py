@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from shared.settings.model import ServiceType
 from tests import pems
 from tests.workers.model.world import (
     AVI_CLASS,
@@ -265,12 +264,9 @@ def test_a_namespace_may_have_a_tenant_of_its_own() -> None:
     assert desired.objects[0].body["tenant_ref"] == "/api/tenant/?name=blue"
 
 
-@pytest.mark.parametrize(
-    ("class_name", "changes"), [("gold", {}), ("avi-lb", {"service_type": ServiceType.NODE_PORT_LOCAL})]
-)
-def test_a_feature_not_served_freezes_the_host(class_name: str, changes: dict[str, Any]) -> None:
+def test_a_feature_not_served_freezes_the_host() -> None:
     """Nothing of the host is written or removed, and the Ingress is told which feature it is."""
-    made = world(INFRA_CLASS, ingress(ingressClassName=class_name), **changes)
+    made = world(INFRA_CLASS, ingress(ingressClassName="gold"))
     desired = made.host(HOST)
     assert desired.frozen
     assert desired.objects == ()

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from shared.kinds import CNI_KINDS, KINDS
+from shared.kinds import CNI_KINDS, KINDS, kinds_for
 from shared.loadbalancer import service_key
 from shared.projection import DEFAULT_SECRET, tls_by_default
 from shared.settings.model import ControllerSettings, IpFamily, NodeNetwork, Settings, VipNetwork
@@ -111,19 +111,23 @@ def _vip_network(row: Mapping[str, str]) -> VipNetwork:
 
 @dataclass
 class World:
-    """Projections by kind and id. `standing` are the ids of the objects that stand on the controller."""
+    """Projections by kind and id; `labels` of those Pods that are indexed under any. `standing` are the ids of the objects that stand on the controller."""
 
     settings: Settings
     facts: Facts = FACTS
     objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    labels: dict[str, set[str]] = field(default_factory=dict)
     standing: set[str] = field(default_factory=set)
     day: int = pems.DAY
     vips: dict[str, StandingVip] = field(default_factory=dict)
 
     def apply(self, *manifests: dict[str, Any]) -> World:
+        project = PROJECT | {kind.name: kind.project for kind in kinds_for(self.settings)}
         for manifest in manifests:
             kind = manifest["kind"]
-            projection = PROJECT[kind](manifest)
+            projection = project[kind](manifest)
+            if kind == "Pod":
+                self.labels[projection.id] = {ref.split("/", 2)[2] for ref, _ in projection.index}
             self.objects.setdefault(kind, {})[projection.id] = projection.body
         return self
 
@@ -153,6 +157,13 @@ class World:
             self.day,
             frozenset(self.standing),
             tuple(self.of("Node").values()),
+            {id_: self._selected(each) for id_, each in self.of("Service").items() if each.get("selector")},
+        )
+
+    def _selected(self, service: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+        pods = self.of("Pod").items()
+        return tuple(
+            pod for id_, pod in pods if pod["ns"] == service["ns"] and self.labels[id_] >= set(service["selector"])
         )
 
     def host(self, host: str) -> Desired:
@@ -187,6 +198,7 @@ class World:
             tuple(self.of("Ingress").values()),
             self.vips,
             tuple(self.of("Node").values()),
+            self.host_snapshot("").pods,
         )
         return desired_services(snapshot, self.settings, self.facts)
 
