@@ -114,6 +114,33 @@ def test_another_worker_with_other_settings_gets_nothing(world: World) -> None:
     assert world.work.claim() is not None
 
 
+def test_new_settings_wait_until_everything_is_listed_under_them(world: World) -> None:
+    """They may watch other kinds: until those are in the mirror neither a key nor a census is handed out."""
+    world.work.mark(["host:a"], "change", "test")
+    world.work.mark(["resync"], "change", "test")
+    epoch = world.mirror.begin("new")
+    assert not epoch.complete
+    other = Work(world.state, worker="w2", digest="new", lease_ttl=10)
+    assert other.claim(["resync", "host:a"]) is None
+    assert world.mirror.complete(epoch) == ["resync"]
+    claim = other.claim()
+    assert claim is not None
+    assert claim.key == "resync"
+    assert other.claim(["host:a"]) is None
+
+
+def test_a_pod_marks_through_the_services_that_select_it(world: World) -> None:
+    """What stands under a touched ref without a key of its own passes the touch on to its dependents."""
+    ingress = Projection("red/i", {}, index=(("Service/red/web", "host:a Ingress/red/i"),))
+    service = Projection("red/web", {}, index=(("Selects/red/app=web", "- Service/red/web"),))
+    pod = Projection("red/p", {}, touches=("Selects/red/app=web", "Selects/red/app=other"))
+    assert world.mirror.apply(world.epoch, "Ingress", [ingress], [], "test") == []
+    assert world.mirror.apply(world.epoch, "Service", [service], [], "test") == []
+    assert world.mirror.apply(world.epoch, "Pod", [pod], [], "test") == ["host:a"]
+    assert world.mirror.apply(world.epoch, "Pod", [pod], [], "test") == []
+    assert world.mirror.apply(world.epoch, "Pod", [], ["red/p"], "test") == ["host:a"]
+
+
 def test_need_adds_only_what_is_not_there(world: World) -> None:
     """`need` leaves a failing key its delay, `wake` brings it forward with its count, `change` clears the count."""
     world.work.mark(["host:a"], "change", "test")

@@ -130,6 +130,28 @@ def test_every_damage_is_found(damage: Callable[[World], None], complaint: str) 
     assert any(str(each).startswith(complaint) for each in readback.missing(standing, want, settings))
 
 
+def test_servers_in_node_port_local_mode_are_where_antrea_says() -> None:
+    """Nodes of the ready pods that the Service selects, in its own namespace."""
+    objects = manifests_of("01-insecure-v4-sni")
+    backend = next(each for each in objects if each["kind"] == "Service")
+    backend["spec"]["selector"] = {"app": "a"}
+
+    def pod(name: str, address: str, *, namespace: str = "", app: str = "a", ready: str = "True") -> dict[str, Any]:
+        entries = json.dumps([{"podPort": 8080, "nodeIP": address, "nodePort": 61000}])
+        meta = {"name": name, "namespace": namespace or backend["metadata"]["namespace"], "labels": {"app": app}}
+        meta["annotations"] = {"nodeportlocal.antrea.io": entries}
+        return {"kind": "Pod", "metadata": meta, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+    objects += [pod("p1", "10.50.0.1"), pod("p2", "10.50.0.2", namespace="other"), pod("p3", "10.50.0.3", app="b")]
+    objects += [pod("p4", "10.50.0.4", ready="False"), pod("p5", "10.50.0.5")]
+    environ = {"CLUSTER_NAME": "c", "CTRL_IPADDRESS": "c", "VIP_NETWORK_LIST": '[{"networkName":"n"}]'}
+    chosen = load(None, {**environ, "SERVICE_TYPE": "NodePortLocal", "CNI_PLUGIN": "antrea"}).settings
+    want = wanted(by_kind(objects), chosen)
+    servers = {str(address) for host in want.hosts.values() for each in host.paths.values() for address in each}
+    assert servers == {"10.50.0.1", "10.50.0.5"}
+    assert want.routes is None
+
+
 def test_statuses_and_leftovers_are_checked_too() -> None:
     """A status that lacks an address, a host that nobody wants and a missing or foreign route are all named."""
     settings = settings_of("05-v6-calico")

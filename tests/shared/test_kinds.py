@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from shared.certificates import look
 from shared.kinds import KINDS, fnv1a32, kinds_for
+from shared.settings.model import ServiceType
 from tests import pems
 from tests.workers.model.world import PROJECT, block, endpoint_slice, ingress, node, secret, service, settings
+
+LOCAL_KINDS = kinds_for(settings(service_type=ServiceType.NODE_PORT_LOCAL, cni_plugin="antrea"))
+LOCAL = {kind.name: kind.project for kind in LOCAL_KINDS}
 
 
 def test_hash_is_fnv1a_of_32_bits() -> None:
@@ -272,6 +276,76 @@ def test_the_kind_of_a_cni_is_watched_with_that_cni_only(cni: str, kind: str) ->
     ]
 
 
+def local_pod(**status: Any) -> dict[str, Any]:
+    """A pod as Antrea annotates it."""
+    entry = '{"podPort":8080,"nodeIP":"10.50.0.1","nodePort":61000,"protocol":"tcp","protocols":["tcp"]}'
+    labels = {"app": "web", "tier": "front"}
+    meta: dict[str, Any] = {"name": "a", "namespace": "red", "uid": "u1", "resourceVersion": "1", "labels": labels}
+    spec = {"containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}]}
+    conditions = [{"type": "Ready", "status": "True", "lastProbeTime": None}]
+    annotations = {"nodeportlocal.antrea.io": f"[{entry}]"}
+    return {
+        "metadata": {**meta, "annotations": annotations},
+        "spec": spec,
+        "status": {"conditions": conditions, **status},
+    }
+
+
+def test_pods_are_watched_for_node_port_local_only() -> None:
+    """Before the Ingresses; Services and Ingresses keep more in that mode, and the plain kinds are as they were."""
+    local = list(LOCAL)
+    assert [name for name in local if name != "Pod"] == [kind.name for kind in kinds_for(settings(cni_plugin="antrea"))]
+    assert local.index("Pod") < local.index("Ingress")
+    for service_type in (ServiceType.CLUSTER_IP, ServiceType.NODE_PORT):
+        assert set(kinds_for(settings(service_type=service_type))) < set(KINDS)
+
+
+def test_a_pod_keeps_what_decides_about_servers_and_a_heartbeat_changes_nothing() -> None:
+    """It is indexed under its labels and touches whoever selects one of them."""
+    projection = LOCAL["Pod"](local_pod(phase="Running", podIP="10.244.0.9"))
+    assert projection.body == {
+        "ns": "red",
+        "name": "a",
+        "uid": "u1",
+        "enabled": True,
+        "ports": [{"ip": "10.50.0.1", "port": 61000, "pod_port": 8080, "protocols": ["TCP"]}],
+        "named": {"http": {"TCP": 8080}},
+    }
+    assert projection.index == (("Pods/red/app=web", "- Pod/red/a"), ("Pods/red/tier=front", "- Pod/red/a"))
+    assert (projection.marks, projection.touches) == ((), ("Selects/red/app=web", "Selects/red/tier=front"))
+    beating = local_pod(phase="Running", startTime="2026-01-01T00:00:00Z")
+    beating["status"]["conditions"][0]["lastProbeTime"] = "2026-01-01T00:00:10Z"
+    beating["metadata"]["resourceVersion"] = "2"
+    assert LOCAL["Pod"](beating) == projection
+
+
+def test_a_pod_without_ports_touches_nobody() -> None:
+    """Antrea has given it nothing, or it has ended: its name is all that is kept."""
+    plain = local_pod()
+    del plain["metadata"]["annotations"]
+    for obj in (plain, local_pod(phase="Succeeded"), local_pod(phase="Failed")):
+        projection = LOCAL["Pod"](obj)
+        assert (projection.body, projection.index, projection.touches) == ({"ns": "red", "name": "a"}, (), ())
+
+
+def test_a_service_is_found_by_its_selector_and_by_who_may_annotate_it() -> None:
+    """It stands under one pair; without the annotation it touches the statuses of the Ingresses that name it."""
+    obj = service(selector={"tier": "front", "app": "web"})
+    projection = LOCAL["Service"](obj)
+    plain = PROJECT["Service"](obj)
+    assert projection.body == {**plain.body, "selector": ["app=web", "tier=front"], "asked": False}
+    assert projection.index == (("Selects/red/app=web", "- Service/red/web"),)
+    assert projection.touches == ("Service/red/web", "Asks/red/web")
+    obj["metadata"]["annotations"] = {"nodeportlocal.antrea.io/enabled": "false"}
+    assert LOCAL["Service"](obj).touches == plain.touches
+    assert LOCAL["Service"](service()).index == ()
+    asking = LOCAL["Ingress"](ingress())
+    assert set(asking.index) - set(PROJECT["Ingress"](ingress()).index) == {
+        ("Asks/red/web", "status:Ingress/red/ing1 Ingress/red/ing1")
+    }
+    assert asking.marks == PROJECT["Ingress"](ingress()).marks
+
+
 FIELDS = [
     "metadata",
     "spec",
@@ -302,6 +376,10 @@ FIELDS = [
     "type",
     "cidr",
     "node",
+    "selector",
+    "containers",
+    "initContainers",
+    "nodeportlocal.antrea.io",
 ]
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(["", "/", "a", "10.0.0.1", "kubernetes.io/tls", "é"]),
@@ -310,11 +388,14 @@ ODD = st.recursive(
 )
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+PROJECTIONS: dict[str, Any] = {kind.project.__name__: kind.project for kind in (*KINDS, *LOCAL_KINDS)}
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
 @examples(deadline=None)
 @given(obj=st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=6))
-def test_no_object_breaks_a_projection(kind: str, obj: dict[str, Any]) -> None:
+def test_no_object_breaks_a_projection(name: str, obj: dict[str, Any]) -> None:
     """Whatever is under the known field names, the projection is made and fits into JSON."""
-    projection = PROJECT[kind](obj)
+    projection = PROJECTIONS[name](obj)
     json.dumps(projection.body)
     assert all(" " in member for _, member in projection.index)

@@ -53,7 +53,7 @@ def _of_pod(pod: dict[str, Any], port: Mapping[str, Any]) -> tuple[list[tuple[Ad
     """Where the node has the target port of one pod."""
     target, protocol = port["target"], port["protocol"]
     number = target if isinstance(target, int) else pod["named"].get(str(target), {}).get(protocol)
-    problems = [_problem(pod, "MalformedAnnotation", text) for text in pod.get("bad", ())]
+    problems = [_malformed(pod, text) for text in pod.get("bad", ())]
     found: list[tuple[Address, int]] = []
     other: list[Address] = []
     for entry in pod["ports"]:
@@ -62,18 +62,21 @@ def _of_pod(pod: dict[str, Any], port: Mapping[str, Any]) -> tuple[list[tuple[Ad
         try:
             address = parse_address(entry["ip"])
         except AddressError as error:
-            problems.append(_problem(pod, "MalformedAnnotation", f"annotation {PORTS_ANNOTATION}: {error}"))
+            problems.append(_malformed(pod, f"annotation {PORTS_ANNOTATION}: {error}"))
             continue
         if address.version == 4:
             found.append((address, entry["port"]))
         else:
             other.append(address)
     if other and not found:
-        text = f"port {number} is at {other[0]} on its node, and NodePortLocal is served with IPv4 only"
-        problems.append(_problem(pod, "AddressTypeNotServed", text))
+        text = (
+            f"Antrea has opened port {number} of this pod at {other[0]} only, and NodePortLocal is served with IPv4, "
+            "so the pod is no server. Give node and pod IPv4 addresses, or write another L7Settings.serviceType."
+        )
+        problems.append(Problem("Pod", pod["ns"], pod["name"], "AddressTypeNotServed", text))
     return found, problems
 
 
-def _problem(pod: dict[str, Any], reason: str, text: str) -> Problem:
-    message = f"{text}; so no server is made of it. Antrea writes this annotation: look at its agent on the pod's node."
-    return Problem("Pod", pod["ns"], pod["name"], reason, message)
+def _malformed(pod: dict[str, Any], text: str) -> Problem:
+    message = f"{text}; it is left out. Antrea writes this annotation: look at its agent on the pod's node."
+    return Problem("Pod", pod["ns"], pod["name"], "MalformedAnnotation", message)

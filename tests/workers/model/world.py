@@ -111,7 +111,10 @@ def _vip_network(row: Mapping[str, str]) -> VipNetwork:
 
 @dataclass
 class World:
-    """Projections by kind and id; `labels` of those Pods that are indexed under any. `standing` are the ids of the objects that stand on the controller."""
+    """Projections by kind and id. `standing` are the ids of the objects that stand on the controller.
+
+    `labels` are those that each Pod is indexed under.
+    """
 
     settings: Settings
     facts: Facts = FACTS
