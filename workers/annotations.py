@@ -12,17 +12,14 @@ from collections.abc import Iterable
 from shared.errors import KubeNotFound
 from shared.kube import KubeClient
 from shared.projection.pods import ASKING_ANNOTATION
-from shared.settings.model import ServiceType, Settings
 from shared.state import Mirror
 from workers.model.podports import not_local
 
 log = logging.getLogger(__name__)
 
 
-def ask_for_node_ports(ids: Iterable[str], settings: Settings, mirror: Mirror, kube: KubeClient) -> None:
+def ask_for_node_ports(ids: Iterable[str], mirror: Mirror, kube: KubeClient) -> None:
     """Annotates those of the Services (`ns/name`) that lack it and have use for it. Raises KubeError."""
-    if settings.service_type is not ServiceType.NODE_PORT_LOCAL or not settings.annotate_services:
-        return
     for service in mirror.get("Service", sorted(set(ids))).values():
         if service["asked"] or not_local(service):
             continue

@@ -133,6 +133,15 @@ class ServiceStatus:
     vs: str = ""
 
 
+def is_served(snapshots: Snapshots, settings: Settings, id_: str) -> bool:
+    """Whether a Service is one of type LoadBalancer, ours, and asks for nothing that is not served."""
+    service = snapshots.mirror.get("Service", [id_]).get(id_)
+    if service is None or settings.layer7_only:
+        return False
+    accepted = service_acceptance(service, snapshots.namespaces(), context_for(settings, snapshots.facts()))
+    return accepted.ours and not accepted.unserved
+
+
 def read_status(snapshots: Snapshots, settings: Settings, id_: str) -> ServiceStatus | None:
     """What to write into the status of one Service; None to leave it as it is."""
     service = snapshots.mirror.get("Service", [id_]).get(id_)

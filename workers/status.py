@@ -17,7 +17,7 @@ from typing import Any
 from shared.errors import AkoError, AviConflict, AviRefused, KubeError, KubeNotFound, SettingsError
 from shared.kube import KubeClient
 from shared.projection import load_balancer_status
-from shared.settings.model import Settings
+from shared.settings.model import ServiceType, Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
 from workers.annotations import ask_for_node_ports
@@ -26,7 +26,7 @@ from workers.model.context import Context, context_for
 from workers.model.status import ingress_status
 from workers.model.types import HostVips, Problem, split_object_id
 from workers.outcome import Result
-from workers.services import KINDS, read_status, services_of
+from workers.services import KINDS, is_served, read_status, services_of
 from workers.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
@@ -131,6 +131,7 @@ class StatusRuns:
         self.snapshots = snapshots
         self.kube = kube
         self.reporter = reporter
+        self.asks = settings.service_type is ServiceType.NODE_PORT_LOCAL and settings.annotate_services
 
     def run(self, claim: Claim) -> Result:
         """Writes status and annotations of one Ingress or Service if they differ from what they should be.
@@ -168,18 +169,18 @@ class StatusRuns:
         path = f"/apis/networking.k8s.io/v1/namespaces/{ingress['ns']}/ingresses/{ingress['name']}"
         if self._write(path, current, wanted):
             self._say_what_changed(ingress, current, wanted, vips)
-        if accepted.ours:
+        if self.asks and accepted.ours:
             named = [f"{ingress['ns']}/{path['service']}" for rule in ingress["rules"] for path in rule["paths"]]
-            ask_for_node_ports(named, self.settings, self.snapshots.mirror, self.kube)
+            ask_for_node_ports(named, self.snapshots.mirror, self.kube)
         return Result(problems=problems)
 
     def _service(self, id_: str) -> Result:
         """Writes status and annotations of one Service; what is wrong with it is told by the key that serves it."""
+        if self.asks and is_served(self.snapshots, self.settings, id_):
+            ask_for_node_ports([id_], self.snapshots.mirror, self.kube)
         found = read_status(self.snapshots, self.settings, id_)
         if found is None:
             return Result()
-        if found.ours:
-            ask_for_node_ports([id_], self.settings, self.snapshots.mirror, self.kube)
         namespace, name = id_.split("/")
         path = f"/api/v1/namespaces/{namespace}/services/{name}"
         if self._write(path, found.current, found.wanted) and bool(found.current["ingress"]) is not bool(found.vs):

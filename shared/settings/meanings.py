@@ -54,7 +54,7 @@ MEANINGS: dict[str, str] = {
     "NetworkSettings.networkName": "Replaced by vipNetworkList.",
     "L7Settings": "What concerns Ingresses.",
     "L7Settings.serviceType": "Where pool servers are: ClusterIP (pods), NodePort (nodes) or NodePortLocal (Antrea).",
-    "L7Settings.autoAnnotateService": "true: in NodePortLocal mode, Services that served Ingresses name get the annotation by which Antrea opens node ports.",
+    "L7Settings.autoAnnotateService": "true: in NodePortLocal mode, the Services that we serve get the annotation by which Antrea opens node ports.",
     "L7Settings.shardVSSize": "Number of shared parent virtual services: LARGE 8, MEDIUM 4, SMALL 1; DEDICATED: a virtual service and an address for every host.",
     "L7Settings.passthroughShardSize": "The same for hosts with TLS passthrough; DEDICATED: a virtual service for every hash of a host.",
     "L7Settings.defaultIngController": "true: Ingresses without a class are served, by way of the default IngressClass.",

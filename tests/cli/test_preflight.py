@@ -251,11 +251,11 @@ def test_missing_rights(site: Site, resource: str, shown: str) -> None:
 
 
 def test_rights_that_only_node_port_local_needs(site: Site) -> None:
-    """Services are annotated in that mode alone, and not where that is off."""
+    """Without Services of type LoadBalancer they are annotated in that mode alone, and not where that is off."""
     site.stack.kube_control("deny", {"verbs": ["patch"], "resource": "services"})
     try:
+        site.values["AKOSettings"] |= {"layer7Only": True}
         assert site.run(code=0)["kubernetes.rights"]["result"] == "pass"
-        site.values["AKOSettings"] |= {"cniPlugin": "antrea", "ipFamily": "V4"}
         local = {"SERVICE_TYPE": "NodePortLocal", "CNI_PLUGIN": "antrea", "IP_FAMILY": "V4"}
         assert "patch services" in site.failed(**local)["kubernetes.rights"]["found"]
         assert site.run(code=0, AUTO_ANNOTATE_SERVICE="false")["kubernetes.rights"]["result"] == "pass"

@@ -124,8 +124,12 @@ def test_a_service_that_selects_others_is_one_write(here: Site) -> None:
 
 
 def annotated(here: Site) -> list[tuple[str, dict[str, Any]]]:
-    """The patches of Services since the last look."""
-    found = [each for each in here.kube.patches if "/services/" in each[0]]
+    """The patches since the last look by which Antrea was asked."""
+    found = [
+        each
+        for each in here.kube.patches
+        if ASKED.items() <= each[1].get("metadata", {}).get("annotations", {}).items()
+    ]
     here.kube.patches.clear()
     return found
 
@@ -148,6 +152,26 @@ def test_antrea_is_asked_once_for_a_service_that_an_ingress_names(here: Site) ->
     here.apply(service(7, {"nodeportlocal.antrea.io/enabled": "false"}))
     here.settle()
     assert annotated(here) == []
+
+
+def test_a_service_of_type_load_balancer_is_served_at_the_ports_of_its_pods(here: Site) -> None:
+    """Antrea is asked for them without any Ingress; its pods wake its key alone and are one write each."""
+    here.apply(service(7, type="LoadBalancer"), pod("p7", 7, 61007))
+    here.settle()
+    assert annotated(here) == [("/api/v1/namespaces/bench/services/s00007", {"metadata": {"annotations": ASKED}})]
+    (pool,) = [obj for page in here.avi.pages("pool") for obj in page.objects if "s00007" in obj["name"]]
+    assert [row["external_uuid"] for row in pool["servers"]] == ["10.50.0.11:61007"]
+    changes(here)
+    here.apply(service(7, ASKED, type="LoadBalancer"), pod("q7", 7, 61107))
+    assert ready(here) >= {"lb:bench/s00007"}
+    assert not [key for key in ready(here) if key.startswith("host:")]
+    here.settle()
+    assert changes(here) == ["PUT pool"]
+    assert not [
+        path
+        for path, body in annotated(here)
+        if ASKED.items() <= body.get("metadata", {}).get("annotations", {}).items()
+    ]
 
 
 @pytest.mark.parametrize("spec", [{"type": "NodePort"}, {"type": "ExternalName"}, {"selector": None}])
