@@ -106,7 +106,6 @@ def test_our_class_is_served_without_being_the_default() -> None:
     ("annotations", "changes", "said"),
     [
         ({}, {"layer7_only": True}, []),
-        ({}, {"service_type": ServiceType.NODE_PORT_LOCAL}, [("db", "FeatureNotServed")]),
         ({"ako.vmware.com/l4rule": "r"}, {}, [("db", "FeatureNotServed")]),
         ({"aviinfrasetting.ako.vmware.com/name": "gold"}, {}, [("db", "FeatureNotServed")]),
     ],
