@@ -17,7 +17,7 @@ from typing import Any
 from bench import world as cluster
 from shared.avi.client import AviClient
 from shared.state.keys import RESYNC
-from tests.chaos import sorts
+from tests.chaos import balancers, sorts
 from tests.chaos.figures import Figure, Scale, scenario
 from tests.chaos.fresh import differences
 from tests.chaos.ground import FOREIGN, Strangers
@@ -41,7 +41,7 @@ FORMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 @scenario("churn", "200 Ingresses of all sorts come, change and go for two minutes, with what they stand on")
 def churn(folder: Path, scale: Scale) -> Iterator[Figure]:
-    with living(folder, FORMS["SNI"], ingresses=scale.of(60, 200), seed=1) as here:
+    with living(folder, FORMS["SNI"], number=scale.of(60, 200), seed=1) as here:
         yield from here.live(seconds=scale.of(4, 120), burst=scale.of(2, 10), rate=scale.of(60, 20))
         yield Figure("sorts of Ingresses that were there", len(here.life.seen), "==", len(sorts.SORTS))
         yield from here.end()
@@ -51,10 +51,22 @@ def churn(folder: Path, scale: Scale) -> Iterator[Figure]:
 
 @scenario("churn-forms", "the same for half a minute in each of the other forms, with another seed")
 def churn_forms(folder: Path, scale: Scale) -> Iterator[Figure]:
-    for number, form in enumerate(list(FORMS)[1:]):
-        with living(folder / str(number), FORMS[form], ingresses=scale.of(40, 200), seed=2 + number) as here:
+    for place, form in enumerate(list(FORMS)[1:]):
+        with living(folder / str(place), FORMS[form], number=scale.of(40, 200), seed=2 + place) as here:
             figures = [*here.live(seconds=scale.of(3, 30), burst=scale.of(3, 10), rate=20), *here.end()]
         yield from (replace(each, what=f"{form}: {each.what}") for each in figures)
+
+
+@scenario("churn-services", "200 Services of type LoadBalancer of all sorts come, change and go for two minutes")
+def churn_services(folder: Path, scale: Scale) -> Iterator[Figure]:
+    gates = {"featureGates": {"IPv6LoadBalancer": True, "DualStackBackends": True}}
+    form = {"AKOSettings": {"ipFamily": "V4_V6", "cniPlugin": "antrea"}, **gates}
+    with living(folder, form, life=balancers.Life, number=scale.of(40, 200), seed=11) as here:
+        yield from here.live(seconds=scale.of(4, 120), burst=scale.of(2, 10), rate=scale.of(40, 20), kinds=7)
+        yield Figure("sorts of Services that were there", len(here.life.seen), "==", len(balancers.SORTS))
+        yield from here.end()
+        yield from here.control()
+        yield from here.leave()
 
 
 def values(form: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -67,21 +79,28 @@ def values(form: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "blockedNamespaceList": [sorts.BLOCKED],
     }
     for section, changes in form.items():
-        made[section] = {**made[section], **changes}
+        made[section] = {**made.get(section, {}), **changes}
     return made
 
 
 @contextmanager
-def living(folder: Path, form: Mapping[str, Mapping[str, Any]], *, ingresses: int, seed: int) -> Iterator[Living]:
-    """A running pipeline beside objects of others, over a cluster with that many Ingresses."""
+def living(
+    folder: Path,
+    form: Mapping[str, Mapping[str, Any]],
+    *,
+    number: int,
+    seed: int,
+    life: type[Life] | type[balancers.Life] = Life,
+) -> Iterator[Living]:
+    """A running pipeline beside objects of others, over a cluster with that many Ingresses (or Services)."""
     with Scene(folder, values(form), foreign=FOREIGN) as scene:
         avi = scene.stack.avi_client()
         try:
             avi.create("tenant", {"name": sorts.TENANT})
             scene.load(cluster.base())
-            life = Life(scene, random.Random(seed), ingresses)
-            life.begin()
-            yield Living(scene, avi, life)
+            lived = life(scene, random.Random(seed), number)
+            lived.begin()
+            yield Living(scene, avi, lived)
         finally:
             avi.close()
 
@@ -89,11 +108,11 @@ def living(folder: Path, form: Mapping[str, Mapping[str, Any]], *, ingresses: in
 class Living:
     """A cluster that lives, and the looks at its quiet points."""
 
-    def __init__(self, scene: Scene, avi: AviClient, life: Life) -> None:
+    def __init__(self, scene: Scene, avi: AviClient, life: Life | balancers.Life) -> None:
         self.scene, self.avi, self.life = scene, avi, life
         self.strangers = Strangers(scene)
 
-    def live(self, *, seconds: float, burst: float, rate: float) -> Iterator[Figure]:
+    def live(self, *, seconds: float, burst: float, rate: float, kinds: int = 10) -> Iterator[Figure]:
         """Bursts of that many seconds with `rate` changes in each second; a quiet point after each."""
         took: list[float] = []
         wrong = 0
@@ -107,7 +126,7 @@ class Living:
             took.append(time.monotonic() - began)
             wrong += self._named(found)
         yield Figure("changes of the cluster", self.life.made.total(), ">=", 0.3 * rate * seconds)
-        yield Figure("kinds of changes", len(self.life.made), ">=", 10)
+        yield Figure("kinds of changes", len(self.life.made), ">=", kinds)
         yield Figure("quiet points", len(took), ">=", max(1, 0.3 * seconds / burst))
         yield Figure("differences from a fresh computation at a quiet point", wrong, "==", 0)
         yield Figure("from the last change of a burst to rest, at most", max(took), "<=", CALM_SECONDS / 2, "s")
@@ -171,7 +190,7 @@ class Living:
         wait_for(lambda: RESYNC not in self.scene.state.hash("claim"), what="a census")
         yield Figure("differences after a census", self._named(self.calm()), "==", 0)
         self.life.clear()
-        yield Figure("differences without any Ingress", self._named(self.calm()), "==", 0)
+        yield Figure("differences when all have gone", self._named(self.calm()), "==", 0)
         left = [name for type_ in MADE_TYPES if type_ != VSVIP for name in self.scene.ours(type_)]
         yield Figure("objects left but kept addresses", self._named(left), "==", 0)
         yield self.strangers.touched()

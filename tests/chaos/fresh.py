@@ -28,7 +28,9 @@ from workers.model.context import context_for
 from workers.model.layout import layout_of
 from workers.model.owners import MADE_TYPES, is_ours
 from workers.model.segroup import desired_segroup
-from workers.model.types import AviObject, Desired, SharedPart, object_id
+from workers.model.services import standing_vip
+from workers.model.types import AviObject, Desired, ServedService, SharedPart, object_id
+from workers.model.vips import VSVIP
 from workers.parts import merge_shared
 from workers.snapshot import read_facts
 
@@ -40,10 +42,11 @@ OUR_ANNOTATIONS = (CLUSTER_UUID, UUIDS, TENANT)
 
 @dataclass(slots=True)
 class Wanted:
-    """The model's answers: objects by id, by host the answer that its statuses follow from, shared lists."""
+    """The model's answers: objects by id, what statuses of Ingresses (by host) and Services rest on, shared lists."""
 
     objects: dict[str, AviObject] = field(default_factory=dict)
     hosts: dict[str, Desired] = field(default_factory=dict)
+    services: dict[str, ServedService] = field(default_factory=dict)
     shared: list[SharedPart] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
 
@@ -54,6 +57,7 @@ class Comparison:
     def __init__(self, settings: Settings, state: State, kube: KubeClient, avi: AviClient) -> None:
         self._settings, self._avi = settings, avi
         self._ingresses: list[dict[str, Any]] = []
+        self._services: list[dict[str, Any]] = []
         self._world = World(settings, read_facts(state))
         self._context = context_for(settings, self._world.facts)
         for kind in kinds_for(settings):
@@ -61,12 +65,17 @@ class Comparison:
             self._world.objects[kind.name] = {made.id: made.body for made in map(kind.project, found)}
             if kind.name == "Ingress":
                 self._ingresses = found
+            if kind.name == "Service":
+                self._services = found
         self._stands = {id_: obj for type_ in MADE_TYPES for id_, obj in self._read(type_)}
+        extracts = {id_: owned.extract(VSVIP, obj) for id_, obj in self._stands.items() if id_.startswith(f"{VSVIP}/")}
+        vips = {id_: standing_vip(json.loads(json.dumps(extract))) for id_, extract in extracts.items()}
+        self._world.vips = {id_: vip for id_, vip in vips.items() if vip is not None}
         self._wanted = self._compute()
 
     def differences(self) -> list[str]:
         """Each begins with the id of the object or Ingress that it is about."""
-        return [*self._objects(), *self._shared(), *self._statuses()]
+        return [*self._objects(), *self._shared(), *self._statuses(), *self._service_statuses()]
 
     # -- objects -------------------------------------------------------------------------------------------------
 
@@ -83,7 +92,10 @@ class Comparison:
         world, wanted = self._world, Wanted()
         world.standing = set(self._stands) if self._without_secret() else set()
         wanted.hosts = {host: world.host(host) for host in world.hosts()}
-        made = [world.certificates(), *wanted.hosts.values()]
+        balancers = [world.services(key) for key in world.service_keys()]
+        for each in balancers:
+            wanted.services |= {id_: served for id_, served in (each.services or {}).items() if served is not None}
+        made = [world.certificates(), *wanted.hosts.values(), *balancers]
         # A parent lists what stands: here, all that is wanted below it.
         world.standing |= {each.id for desired in made for each in desired.objects}
         made += [world.shard(key) for key in sorted({key for each in wanted.hosts.values() for key in each.shards})]
@@ -139,6 +151,36 @@ class Comparison:
             found = {**ours, **({UUIDS: json.loads(ours[UUIDS])} if UUIDS in ours else {})}
             if found != expected and not (unknown and not uuids):
                 yield f"Ingress/{id_}: its annotations are {found} and should be {expected}"
+
+    def _service_statuses(self) -> Iterator[str]:
+        for raw in self._services:
+            id_ = f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
+            says = ((raw.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+            annotations = raw["metadata"].get("annotations") or {}
+            found: dict[str, Any] = {name: annotations[name] for name in OUR_ANNOTATIONS if name in annotations}
+            if UUIDS in found:
+                found[UUIDS] = json.loads(found[UUIDS])
+            says = [{name: text for name, text in row.items() if name != "ipMode"} for row in says]  # a default
+            rows, expected = self._expected_of_service(id_)
+            if says != rows:
+                yield f"Service/{id_}: its status says {says} and should say {rows}"
+            if found != expected:
+                yield f"Service/{id_}: its annotations are {found} and should be {expected}"
+
+    def _expected_of_service(self, id_: str) -> tuple[list[dict[str, str]], dict[str, Any]]:
+        """Rows of the status and annotations of a Service: in the order of its families, by its first name."""
+        served = self._wanted.services.get(id_)
+        if served is None:
+            return [], {}
+        addresses = owned.vips(self._stands.get(served.vsvip, {}))
+        order = dict.fromkeys((*(family.name.lower() for family in served.families), "v4", "v6"))
+        hostname = {"hostname": served.names[0]} if served.names else {}
+        rows = [{"ip": text, **hostname} for family in order for text in addresses[family]]
+        uuid = self._stands.get(served.service, {}).get("uuid", "that is missing")
+        expected: dict[str, Any] = {CLUSTER_UUID: self._world.facts.cluster_uuid, TENANT: served.vsvip.split("/")[1]}
+        if served.names:
+            expected[UUIDS] = dict.fromkeys(served.names, uuid)
+        return rows, expected
 
     def _expected(self, id_: str) -> tuple[list[dict[str, str]], dict[str, str], str]:
         """Rows of the status, uuids by host and the tenant that the Ingress should have; empty when it is not ours."""

@@ -115,7 +115,7 @@ class Kube:
     def get(self, path: str) -> dict[str, Any]:
         self._call(path)
         parts = path.split("/")
-        at = {"secrets": "Secret", "ingresses": "Ingress"}[parts[-2]], f"{parts[-3]}/{parts[-1]}"
+        at = _KINDS[parts[-2]], f"{parts[-3]}/{parts[-1]}"
         if at not in self._cluster.objects:
             raise KubeNotFound("not found", status=404, where=path)
         return self._cluster.objects[at]
@@ -123,12 +123,15 @@ class Kube:
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self._call(path)
         parts = path.removesuffix("/status").split("/")
-        kind = {"ingresses": "Ingress", "services": "Service"}[parts[-2]]
-        self._cluster.merge(kind, f"{parts[-3]}/{parts[-1]}", body)
-        return {}
+        at = _KINDS[parts[-2]], f"{parts[-3]}/{parts[-1]}"
+        self._cluster.merge(*at, body)
+        return self._cluster.objects[at]
 
     def emit_event(self, *args: Any, **kwargs: Any) -> None:
         self._call("events")
+
+
+_KINDS = {"secrets": "Secret", "ingresses": "Ingress", "services": "Service"}
 
 
 def base() -> list[dict[str, Any]]:
