@@ -17,8 +17,9 @@ from typing import Any
 from shared.errors import SettingsError
 from shared.settings import Loaded, Settings, VipNetwork, load
 from shared.settings.matrix import MATRIX
+from shared.settings.model import ServiceType
 from shared.settings.sources import read_values
-from workers.model.routes import routes_active, routes_off
+from workers.model.routes import looks_at_nodes, routes_active, routes_off
 
 Line = tuple[str, str]
 
@@ -32,6 +33,7 @@ _POD_NETWORKS = {
     "openshift": "the HostSubnets of the OpenShift SDN",
     "ovn-kubernetes": "the node annotation k8s.ovn.org/node-subnets",
 }
+_POD_CIDRS = "the node annotation ako.vmware.com/pod-cidrs, else spec.podCIDRs"
 _FAMILIES = {"V4": "IPv4", "V6": "IPv6", "V4_V6": "IPv4 and IPv6"}
 
 
@@ -87,9 +89,12 @@ def summarize(settings: Settings) -> Iterator[Line]:
     for network in settings.vip_networks:
         yield "VIPs", _vips(network)
     families = _FAMILIES[settings.ip_family.value]
-    yield "pool servers", f"{families} addresses of endpoints (ipFamily {settings.ip_family.value})"
+    yield "pool servers", f"{families} addresses of {_servers(settings)} (ipFamily {settings.ip_family.value})"
+    if looks_at_nodes(settings):
+        yield "node addresses", f"{families}, from {_CNI_ADDRESSES.get(settings.cni_plugin, 'InternalIP')}"
     if routes_active(settings):
-        yield from _routes(settings, families)
+        source = _POD_NETWORKS.get(settings.cni_plugin, _POD_CIDRS)
+        yield "pod networks", f"{source}; each becomes a static route by way of its node"
     for title, text in _off(settings):
         yield "off", f"{title}: {text}"
     for gate in sorted(settings.gates):
@@ -106,12 +111,14 @@ def _vips(network: VipNetwork) -> str:
     return f"{given}, on {where}" if given else f"from any subnet of {where}"
 
 
-def _routes(settings: Settings, families: str) -> Iterator[Line]:
-    """Where node addresses and pod networks come from."""
-    cni = settings.cni_plugin
-    source = _POD_NETWORKS.get(cni, "the node annotation ako.vmware.com/pod-cidrs, else spec.podCIDRs")
-    yield "node addresses", f"{families}, from {_CNI_ADDRESSES.get(cni, 'InternalIP')}"
-    yield "pod networks", f"{source}; each becomes a static route by way of its node"
+def _servers(settings: Settings) -> str:
+    """What the servers of pools are."""
+    if settings.service_type is ServiceType.NODE_PORT_LOCAL:
+        return "nodes, at the ports that Antrea opens for pods"
+    if settings.service_type is not ServiceType.NODE_PORT:
+        return "endpoints"
+    key, value = settings.node_port_label
+    return "nodes, at node ports" if not key else f"nodes with the label {key}={value}, at node ports"
 
 
 def _off(settings: Settings) -> Iterator[Line]:

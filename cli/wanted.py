@@ -9,7 +9,7 @@ simply not expected.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 _ENABLE_TLS = "ako.vmware.com/enable-tls"
 _PASSTHROUGH = "passthrough.ako.vmware.com/enabled"
 _CALICO = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+_ANTREA = "node.antrea.io/transport-addresses"
+_EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+_GOING = "ToBeDeletedByClusterAutoscaler"
 _OVN = "k8s.ovn.org/node-subnets"
 _POD_PORTS = "nodeportlocal.antrea.io"
 _POD_CIDRS = "ako.vmware.com/pod-cidrs"
@@ -134,25 +137,59 @@ def _paths(
 
 
 def _on_nodes(namespace: str, service: str, objects: Objects, settings: Settings) -> frozenset[Address]:
-    """The addresses of all nodes in the families that the settings use and the Service has."""
+    """An address of each family that settings and Service have, on every node that gets requests for the Service."""
     families = _service_families(namespace, service, objects) & _server_families(settings)
-    found = {address for node in objects.get("Node", ()) for address in _node_addresses(node)}
-    return frozenset(address for address in found if address.version in families)
+    specs = [each["spec"] for each in objects.get("Service", ()) if _id(each) == f"{namespace}/{service}"]
+    if not any(port.get("nodePort") for spec in specs for port in spec.get("ports") or ()):
+        return frozenset()
+    local = any(spec.get("externalTrafficPolicy") == "Local" for spec in specs)
+    places = {(family, endpoint.get("nodeName")) for family, endpoint in _ready(namespace, service, objects)}
+    found = set()
+    for node in objects.get("Node", ()):
+        if _gets_requests(node, settings):
+            name = node["metadata"]["name"]
+            at: dict[int, Address] = {each.version: each for each in reversed(_preferred(node, settings))}
+            found |= {at[family] for family in families & at.keys() if not local or (family, name) in places}
+    return frozenset(found)
+
+
+def _gets_requests(node: dict[str, Any], settings: Settings) -> bool:
+    """Whether a node serves node ports: it is not left out, not selected away and not about to go."""
+    labels = node["metadata"].get("labels") or {}
+    key, value = settings.node_port_label
+    taints = {taint.get("key") for taint in (node.get("spec") or {}).get("taints") or ()}
+    going = "deletionTimestamp" in node["metadata"] or _GOING in taints
+    return not going and _EXCLUDED not in labels and (not key or labels.get(key) == value)
+
+
+def _preferred(node: dict[str, Any], settings: Settings) -> list[Address]:
+    """The node's addresses, those that its CNI names first."""
+    annotations = node["metadata"].get("annotations") or {}
+    texts = [row["address"] for row in node["status"].get("addresses") or () if row.get("type") == "InternalIP"]
+    if settings.cni_plugin == "antrea":
+        texts = [*str(annotations.get(_ANTREA, "")).split(","), *texts]
+    elif settings.cni_plugin == "calico":
+        texts = [*(str(annotations.get(name, "")).partition("/")[0] for name in _CALICO), *texts]
+    return [address for text in texts for address in _addresses([text.strip()])]
 
 
 def _servers(namespace: str, service: str, objects: Objects, settings: Settings) -> frozenset[Address]:
     """The ready endpoints of a Service in the families that the settings use and the Service has."""
     families = _service_families(namespace, service, objects) & _server_families(settings)
-    found = set()
+    ready = [each for family, each in _ready(namespace, service, objects) if family in families]
+    return frozenset(_addresses(text for each in ready for text in (each.get("addresses") or [])[:1]))
+
+
+def _ready(namespace: str, service: str, objects: Objects) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """The ready endpoints of a Service, each with its IP version."""
     for each in objects.get("EndpointSlice", ()):
         labels = each["metadata"].get("labels") or {}
         family = _FAMILIES.get(str(each.get("addressType")))
         if _id(each) == f"{namespace}/{each['metadata']['name']}" and labels.get(_SERVICE_LABEL) == service:
             for endpoint in each.get("endpoints") or ():
                 conditions = endpoint.get("conditions") or {}
-                if family in families and conditions.get("ready") and not conditions.get("terminating"):
-                    found |= _addresses((endpoint.get("addresses") or [])[:1])
-    return frozenset(found)
+                if conditions.get("ready") and not conditions.get("terminating"):
+                    yield family, endpoint
 
 
 def _at_pod_ports(namespace: str, service: str, objects: Objects, settings: Settings) -> frozenset[Address]:

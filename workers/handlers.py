@@ -22,11 +22,9 @@ from workers.contact import ANY
 from workers.execute import Executor, entry_of
 from workers.facts import name_of
 from workers.model.certificates import desired_default_certificates
-from workers.model.context import context_for
 from workers.model.hosts import desired_host
 from workers.model.l4 import desired_services
 from workers.model.layout import layout_of
-from workers.model.nodes import node_problems
 from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
@@ -134,10 +132,7 @@ class Handlers:
         kind, _, name = keys.split(claim.key)[1].partition("/")
         found = expand(self.mirror, self.settings, self.snapshots.facts(), kind, name)
         self.work.mark(found, "change", claim.cause or f"{kind} {name}", bulk=claim.bulk)
-        node = self.mirror.get("Node", [name]).get(name) if kind == "Node" else None
-        if node is None:
-            return Result()
-        return Result(problems=tuple(node_problems(node, context_for(self.settings, self.snapshots.facts()))))
+        return Result()
 
     def _addresses(self, claim: Claim, desired: Desired, view: LedgerView) -> tuple[bool, LedgerView]:
         """Reads the vsvips again that lack an address of a wanted family; True while one still does."""

@@ -23,6 +23,7 @@ from workers.execute import entry_of
 from workers.facts import name_of, read_facts
 from workers.guard import Guard
 from workers.model.owners import MADE_TYPES, Owners, is_ours
+from workers.model.routes import looks_at_nodes
 from workers.model.types import Facts
 from workers.model.vips import VSVIP
 from workers.outcome import Result
@@ -146,7 +147,7 @@ class Census:
     def _all_keys(self, vrf: str) -> set[str]:
         """Every key that the mirror yields or the ledger knows."""
         found = self.snapshots.asked_for() | service_keys(self.snapshots.mirror) | set(self.ledger.owners().values())
-        if not self.settings.disable_static_routes:
+        if not self.settings.disable_static_routes or looks_at_nodes(self.settings):
             found.add(keys.routes_key(self.settings.controller.tenant, vrf))
             found.add(keys.segroup_key(self.settings.controller.se_group))
         return found

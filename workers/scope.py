@@ -6,7 +6,7 @@ from shared.loadbalancer import ALL
 from shared.projection import BUCKETS
 from shared.settings.model import ServiceType, Settings
 from shared.state import Mirror, keys
-from workers.model.routes import routes_active
+from workers.model.routes import looks_at_nodes
 from workers.model.types import Facts
 
 
@@ -23,8 +23,8 @@ def expand(mirror: Mirror, settings: Settings, facts: Facts, kind: str, name: st
             if settings.service_type is ServiceType.NODE_PORT:
                 members = mirror.dependents(ALL, "Hostless", *(f"Bucket/{bucket}" for bucket in range(BUCKETS)))
                 found = {member.partition(" ")[0] for member in members}
-            elif routes_active(settings):
-                found = {keys.routes_key(settings.controller.tenant, facts.vrf)}
+            if looks_at_nodes(settings):
+                found.add(keys.routes_key(settings.controller.tenant, facts.vrf))
     return sorted(found)
 
 

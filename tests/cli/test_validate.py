@@ -90,6 +90,30 @@ def test_what_is_off_is_said(values: Path, changes: str, expected: str, capsys: 
     assert "from any subnet of network network-1" in out
 
 
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("", "IPv4 addresses of nodes, at node ports"),
+        ("key: role, value: edge", "nodes with the label role=edge, at"),
+    ],
+)
+def test_in_node_port_mode_nodes_are_the_servers(
+    values: Path, selector: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The summary says which nodes serve and where their addresses come from; there are no routes."""
+    values.write_text(
+        "AKOSettings: {clusterName: demo, cniPlugin: antrea, ipFamily: V4}\nL7Settings: {serviceType: NodePort}\n"
+        f"NetworkSettings: {{vipNetworkList: [{{networkUUID: network-1}}]}}\nnodePortSelector: {{{selector}}}\n"
+        "ControllerSettings: {controllerHost: avi}\n"
+    )
+    assert main(["validate", str(values)]) == 0
+    out = capsys.readouterr().out
+    assert expected in out
+    assert "IPv4, from the annotation node.antrea.io/transport-addresses, else InternalIP" in out
+    assert "static routes: serviceType is NodePort" in out
+    assert "pod networks" not in out
+
+
 def test_a_gate_that_is_on_is_shown(values: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With DualStackBackends, V4_V6 is valid and the summary says so."""
     values.write_text(GOOD.replace("V6,", "V4_V6,") + "featureGates: {DualStackBackends: true}\n")

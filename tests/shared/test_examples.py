@@ -11,6 +11,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cli.wanted import wanted
 from shared.addresses import Family, family_of, parse_address, parse_network
 from shared.settings import load
 
@@ -29,7 +30,12 @@ def of(kind: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("folder", "vips", "servers"),
-    [("dual-stack", (True, True), "V6"), ("v6-only", (False, True), "V6"), ("v4-only", (True, False), "V4")],
+    [
+        ("dual-stack", (True, True), "V6"),
+        ("v6-only", (False, True), "V6"),
+        ("v4-only", (True, False), "V4"),
+        ("node-port", (True, True), "V4_V6"),
+    ],
 )
 def test_values_load_without_a_remark(folder: str, vips: tuple[bool, bool], servers: str) -> None:
     """Each example's values.yaml loads without a warning and promises the families that its name says."""
@@ -95,6 +101,20 @@ def test_one_host_has_ipv6_servers_only() -> None:
     (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
     (service,) = [s for s in of("Service") if s["metadata"]["name"] == path["backend"]["service"]["name"]]
     assert (service["spec"]["ipFamilyPolicy"], service["spec"]["ipFamilies"]) == ("SingleStack", ["IPv6"])
+
+
+def test_the_node_port_example_has_what_its_comments_say() -> None:
+    """Two nodes serve one Service, one of them without IPv6; the other Service is served where its pod is."""
+    loaded = load(str(EXAMPLES / "node-port" / "values.yaml"), {})
+    objects: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((EXAMPLES / "node-port" / "manifests").glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            objects.setdefault(document["kind"], []).append(document)
+    host = wanted(objects, loaded.settings).hosts["shop.example.com"]
+    assert {path: sorted(map(str, found)) for path, found in host.paths.items()} == {
+        "/": ["10.50.0.11", "10.50.0.12", "2001:db8:50::11"],
+        "/api": ["10.50.0.12"],
+    }
 
 
 def test_the_certificate_fits_its_key_and_host() -> None:

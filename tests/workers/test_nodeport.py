@@ -41,7 +41,7 @@ def here(redis_url: str) -> Iterator[Site]:
 
 def servers(here: Site, number: int) -> list[str]:
     pools = [obj for page in here.avi.pages("pool") for obj in page.objects if cluster.host(number) in obj["name"]]
-    return sorted(row["external_uuid"] for row in pools[0]["servers"])
+    return sorted(row["external_uuid"] + ("" if row["enabled"] else " off") for row in pools[0]["servers"])
 
 
 def changes(here: Site) -> list[str]:
@@ -80,6 +80,62 @@ def test_what_does_not_concern_a_pool_writes_nothing(here: Site) -> None:
     here.apply(node("node1", "10.50.0.11", zone="a"), cluster.endpoint_slice(1, change=1))
     here.settle()
     assert changes(here) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"status": {"conditions": [{"type": "Ready", "status": "False", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]}},
+        {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}},
+        {"spec": {"unschedulable": True, "taints": [{"key": "node.kubernetes.io/unschedulable"}]}},
+    ],
+    ids=["not ready", "unknown", "cordoned"],
+)
+def test_a_node_that_is_not_ready_or_cordoned_is_no_change(here: Site, changed: dict[str, Any]) -> None:
+    """Health monitors see for themselves, so neither a heartbeat nor flapping readiness makes any work."""
+    body = node("node1", "10.50.0.11")
+    body["spec"] = {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"], **changed.get("spec", {})}
+    body["status"] |= changed.get("status", {})
+    assert here.mirror.apply(here.epoch, "Node", [here.kinds["Node"].project(body)], [], "test") == []
+
+
+def test_a_node_on_its_way_out_is_disabled_first(here: Site) -> None:
+    """One write for each pool that has it, which leaves its server there without new connections, and one back."""
+    going = node("node1", "10.50.0.11")
+    going["spec"] = {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}
+    here.apply(going)
+    here.settle()
+    assert changes(here) == ["PUT pool"] * HOSTS
+    assert servers(here, 1) == ["10.50.0.11:30001 off", "10.50.0.12:30001"]
+    here.apply(node("node1", "10.50.0.11"))
+    here.settle()
+    assert changes(here) == ["PUT pool"] * HOSTS
+    assert servers(here, 1) == ["10.50.0.11:30001", "10.50.0.12:30001"]
+
+
+def test_an_excluded_node_leaves_every_pool(here: Site) -> None:
+    """The label takes its servers out in one write for each pool that has any."""
+    here.apply(node("node2", "10.50.0.12", **{"node.kubernetes.io/exclude-from-external-load-balancers": ""}))
+    here.settle()
+    assert changes(here) == ["PUT pool"] * (HOSTS - 1)
+    assert servers(here, 1) == ["10.50.0.11:30001"]
+
+
+def test_a_census_writes_nothing(here: Site) -> None:
+    """What stands is as wanted, with whatever the controller has filled in."""
+    here.mark(["resync"])
+    here.settle()
+    assert here.calls("GET", "pool")
+    assert changes(here) == []
+
+
+def test_nodes_that_a_change_of_settings_leaves_without_servers_are_told(here: Site) -> None:
+    """No Node has changed, and yet none has an address of the new family: each is told once, and so are the hosts."""
+    made = here.changed(SERVICE_TYPE="NodePort", IP_FAMILY="V6", CNI_PLUGIN="antrea", DISABLE_STATIC_ROUTE_SYNC="true")
+    made.settle()
+    told = [text.partition(":")[0] for text in made.kube.events if text.startswith("Node/")]
+    assert sorted(told) == ["Node//node1 Warning NoNodeAddress", "Node//node2 Warning NoNodeAddress"]
+    made.close()
 
 
 def test_pods_that_move_take_a_local_service_along(here: Site) -> None:

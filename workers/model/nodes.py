@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from shared.addresses import Address, AddressError, Family, family_of, parse_address
-from shared.settings.model import ServiceType
 from workers.model.context import Context
 from workers.model.types import Problem
 
@@ -49,8 +48,8 @@ def serving_nodes(nodes: _Nodes, context: Context) -> tuple[ServingNode, ...]:
 
 
 def node_problems(node: dict[str, Any], context: Context) -> list[Problem]:
-    """What is wrong with a node that ought to serve; nothing in any other mode than NodePort."""
-    if context.settings.service_type is not ServiceType.NODE_PORT or not _serves(node, context):
+    """What is wrong with a node that ought to serve in NodePort mode."""
+    if not _serves(node, context):
         return []
     addresses, problems = node_addresses(node, context)
     if not addresses:

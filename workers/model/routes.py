@@ -33,7 +33,7 @@ from shared.addresses import (
 from shared.kinds import fnv1a32
 from shared.settings.model import ServiceType, Settings
 from workers.model.context import Context, context_for
-from workers.model.nodes import node_addresses
+from workers.model.nodes import node_addresses, node_problems
 from workers.model.podnetworks import Source, source_of
 from workers.model.types import Desired, Facts, Problem, RoutesSnapshot, SharedPart
 
@@ -52,10 +52,18 @@ def routes_active(settings: Settings) -> bool:
     return settings.primary and not routes_off(settings)
 
 
+def looks_at_nodes(settings: Settings) -> bool:
+    """Whether the key of the routes has anything to do: it also tells in NodePort mode which nodes can't serve."""
+    return routes_active(settings) or settings.service_type is ServiceType.NODE_PORT
+
+
 def desired_routes(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -> Desired:
-    """Our static routes in the VRF. Without a shared part in the answer the VRF is not to be touched at all."""
+    """Our static routes in the VRF. Without a shared part in the answer the VRF is not to be touched at all.
+
+    In NodePort mode there are none, and the answer says which nodes can't serve.
+    """
     if not routes_active(settings):
-        return Desired()
+        return Desired(problems=_unreachable(snapshot, settings, facts))
     if settings.delete_config:
         return Desired(shared=(SharedPart("vrfcontext", settings.controller.tenant, facts.vrf, "static_routes", ()),))
     context = context_for(settings, facts)
@@ -72,6 +80,15 @@ def desired_routes(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -
     entries = tuple(_entry(node, prefix, hop, ids, settings) for prefix, node, hop in routed.ways)
     part = SharedPart("vrfcontext", settings.controller.tenant, facts.vrf, "static_routes", entries)
     return Desired(problems=tuple(problems), shared=(part,))
+
+
+def _unreachable(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -> tuple[Problem, ...]:
+    """What is wrong with nodes that ought to serve in NodePort mode; without routes nobody else looks at them all."""
+    if settings.service_type is not ServiceType.NODE_PORT or settings.delete_config:
+        return ()
+    context = context_for(settings, facts)
+    nodes = sorted(snapshot.nodes, key=lambda each: str(each["name"]))
+    return tuple(problem for node in nodes for problem in node_problems(node, context))
 
 
 class _Routed:

@@ -23,7 +23,8 @@ from shared.addresses import AddressError, Family, avi_address, family_of, parse
 from shared.projection.pods import ASKING_ANNOTATION, PORTS_ANNOTATION
 from shared.settings.model import ServiceType
 from workers.model.context import Context
-from workers.model.nodes import serving_nodes
+from workers.model.families import in_words
+from workers.model.nodes import EXCLUDED, serving_nodes
 from workers.model.podports import not_local, pod_servers
 from workers.model.served import Path
 from workers.model.types import HostSnapshot, Problem
@@ -96,10 +97,25 @@ def _on_nodes(
                 server["enabled"] = False
             found.append((address, server))
     if not found and local is None:
-        text = f"No node has an address of ipFamily {context.settings.ip_family.value} that serves"
-        text += f" Service {path.namespace}/{path.service}, so its pool has no servers."
-        return [], [_of_ingress(path, "NoServersOfFamily", text)]
+        return [], [_no_node(path, wanted, snapshot, context)]
     return [server for _, server in sorted(found, key=_order)], []
+
+
+def _no_node(path: Path, wanted: list[Family], snapshot: HostSnapshot, context: Context) -> Problem:
+    """Why no node serves: there is none, all are left out, or none has an address of a wanted family."""
+    then = f"so the pool of Service {path.namespace}/{path.service} has no servers"
+    if serving_nodes(snapshot.nodes, context):
+        families = in_words(frozenset(wanted))
+        text = f"No node has an address of {families} that others reach, {then}. Give them one, or change ipFamily."
+        return _of_ingress(path, "NoServersOfFamily", text)
+    key, value = context.settings.node_port_label
+    if not snapshot.nodes:
+        text = f"The cluster has no node, {then}."
+    elif key:
+        text = f"No node has the label {key}={value} of nodePortSelector without being excluded, {then}. Label some."
+    else:
+        text = f"All nodes have the label {EXCLUDED}, {then}. Take it off some of them."
+    return _of_ingress(path, "NoServingNode", text)
 
 
 def _at_pod_ports(path: Path, service: dict[str, Any], snapshot: HostSnapshot) -> tuple[list[Server], list[Problem]]:
@@ -156,12 +172,10 @@ def _wanted_families(service: dict[str, Any], context: Context) -> list[Family]:
 
 
 def _service_port(service: dict[str, Any], port: int | str) -> dict[str, Any] | None:
+    """The Service's port by name or number; of one number for several protocols (HTTP/3) that of TCP."""
     key = "name" if isinstance(port, str) else "port"
-    for each in service["ports"]:
-        if each[key] == port:
-            found: dict[str, Any] = each
-            return found
-    return None
+    found: list[dict[str, Any]] = [each for each in service["ports"] if each[key] == port]
+    return min(found, key=lambda each: bool(each["protocol"] != "TCP"), default=None)
 
 
 def _slice_port(slice_: dict[str, Any], port: dict[str, Any] | None, *, lone: bool) -> int | None:

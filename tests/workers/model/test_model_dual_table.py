@@ -11,8 +11,6 @@ import pytest
 from shared.errors import SettingsError
 from shared.settings import Settings, load
 from tests.workers.model.world import AVI_CLASS, World, endpoint_slice, ingress, node, service
-from workers.model.context import context_for
-from workers.model.nodes import node_problems
 from workers.model.status import ingress_status
 from workers.model.types import AviObject, HostVips, Problem
 
@@ -103,9 +101,7 @@ def completed(
     """The row as the program has it. `shown` are the addresses in the status, `owner` the kind whose Events count."""
     vips = [each.body["vip"][0] for each in objects if each.type == "vsvip"]
     servers = [server for each in objects if each.type == "pool" for server in each.body.get("servers", ())]
-    context = context_for(made.settings, made.facts)
-    nodes = [each for node_ in made.of("Node").values() for each in node_problems(node_, context)]
-    told = [*problems, *made.routes().problems, *nodes]
+    told = [*problems, *made.routes().problems]
     events = {kind: ", ".join(each.reason for each in told if each.kind == kind) or "-" for kind in (owner, "Node")}
     return row._replace(
         vip=addresses(vips)[0],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from shared.settings.model import IpFamily
 from tests.workers.model.world import AVI_CLASS, World, endpoint_slice, ingress, service, settings
 
+CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("clusterip.yaml").read_text())
 V4 = ("10.244.1.1", "10.244.2.1")
 V6 = ("2001:db8::1", "2001:db8::2")
 
@@ -54,6 +57,23 @@ def test_servers_have_the_families_of_settings_and_service(
 ) -> None:
     """A server's family must be both enabled and one of the Service's; the order of its families is nothing."""
     assert addresses(world(family, families=families)) == list(expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+def test_servers_are_as_worked_out_by_hand(case: dict[str, Any]) -> None:
+    """Each case of clusterip.yaml has its servers and Events, in whatever order its objects come."""
+    backend = {"service": {"name": "web", "port": {"number": case.get("port", 80)}}}
+    slices = [
+        {**endpoint_slice([], owner=each.get("of", "web"), name=f"web-{number}"), "addressType": each["type"], **each}
+        for number, each in enumerate(case.get("slices", ()))
+    ]
+    objects = [AVI_CLASS, {**service(), "spec": case["service"]}, ingress(paths=[{"path": "/", "backend": backend}])]
+    for order in (1, -1):
+        made = World(settings(ip_family=IpFamily(case.get("family", "V4")))).apply(*[*objects, *slices][::order])
+        rows = [row["external_uuid"] + ("" if row["enabled"] else " off") for row in servers(made)]
+        assert sorted(rows) == sorted(case["servers"])
+        problems = made.host("foo.example.com").problems
+        assert [f"{problem.kind} {problem.reason}" for problem in problems] == case.get("events", [])
 
 
 def test_a_pool_that_can_have_no_server_says_why() -> None:
