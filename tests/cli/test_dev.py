@@ -113,6 +113,16 @@ def test_once_shows_every_host_and_leaves_nothing(tmp_path: Path, starting: list
     assert list(dev.temporary.iterdir()) == []
 
 
+def test_the_node_port_example_is_served(tmp_path: Path, starting: list[Dev]) -> None:
+    """Two nodes serve, one of them in both families; the Service with the local policy is served where its pod is."""
+    dev = Dev(tmp_path, "--once", "--examples", str(EXAMPLE.with_name("node-port")))
+    starting.append(dev)
+    assert dev.process.wait(100) == 0, dev.output
+    up = re.findall(r"(/\S*) +demo--shop\.example\.com_\S* +(\S+)$", dev.output, re.MULTILINE)
+    assert up == [("/", "3/3"), ("/api", "1/1")]
+    assert "next hop" not in dev.output
+
+
 def test_edits_are_followed_until_ctrl_c(tmp_path: Path, example: Path, starting: list[Dev]) -> None:
     """A changed, a broken, a new and a removed manifest each do what they should; a killed worker is survived."""
     dev = Dev(tmp_path, "--examples", str(example))

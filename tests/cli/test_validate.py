@@ -114,6 +114,16 @@ def test_in_node_port_mode_nodes_are_the_servers(
     assert "pod networks" not in out
 
 
+def test_in_node_port_local_mode_pods_are_served_on_nodes(values: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The summary does not promise the addresses of endpoints."""
+    values.write_text(
+        "AKOSettings: {clusterName: demo, cniPlugin: antrea, ipFamily: V4}\nControllerSettings: {controllerHost: avi}\n"
+        "NetworkSettings: {vipNetworkList: [{networkUUID: network-1}]}\nL7Settings: {serviceType: NodePortLocal}\n"
+    )
+    assert main(["validate", str(values)]) == 0
+    assert "IPv4 addresses of nodes, at the ports that Antrea opens for pods" in capsys.readouterr().out
+
+
 def test_a_gate_that_is_on_is_shown(values: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With DualStackBackends, V4_V6 is valid and the summary says so."""
     values.write_text(GOOD.replace("V6,", "V4_V6,") + "featureGates: {DualStackBackends: true}\n")

@@ -75,6 +75,14 @@ def test_a_node_that_comes_and_goes_is_one_write_for_each_pool(here: Site) -> No
     assert [text for text in here.kube.events if text.startswith("Node//node4 Warning NoNodeAddress")]
 
 
+def test_nodes_that_come_together_are_one_write_for_each_pool(here: Site) -> None:
+    """Thirty nodes, one change each, cost what one costs, and no other call than reads and these writes."""
+    here.apply(*(node(f"more{number}", f"10.50.1.{number}") for number in range(1, 31)))
+    here.settle()
+    assert changes(here) == ["PUT pool"] * (HOSTS - 1)
+    assert len(servers(here, 1)) == 32
+
+
 def test_what_does_not_concern_a_pool_writes_nothing(here: Site) -> None:
     """A label of a node, and endpoints of Services that serve from every node."""
     here.apply(node("node1", "10.50.0.11", zone="a"), cluster.endpoint_slice(1, change=1))
