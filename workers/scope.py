@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.loadbalancer import ALL
+from shared.loadbalancer import ALL, dns_names
 from shared.projection import BUCKETS
 from shared.settings.model import ServiceType, Settings
 from shared.state import Mirror, keys
@@ -29,11 +29,27 @@ def expand(mirror: Mirror, settings: Settings, facts: Facts, kind: str, name: st
 
 
 def _dependents(mirror: Mirror, refs: list[str]) -> set[str]:
-    """The keys of the Ingresses and Services that depend on these, and their statuses, which say whose they are."""
+    """The keys of the Ingresses and Services that depend on these, and their statuses, which say whose they are.
+
+    Whether these are served decides who else may have their names, so the claimants of the names are concerned too.
+    """
+    members = mirror.dependents(*refs)
     found: set[str] = set()
-    for ref in refs:
-        for member in mirror.dependents(ref):
-            key, _, obj = member.partition(" ")
-            kind, _, id_ = obj.partition("/")
-            found |= {key, keys.status_key(kind, id_)}
-    return found
+    for member in members:
+        key, _, obj = member.partition(" ")
+        kind, _, id_ = obj.partition("/")
+        found |= {key, keys.status_key(kind, id_)}
+    claimants = mirror.dependents(*_names(mirror, members))
+    return found | {key for key, _, obj in (each.partition(" ") for each in claimants) if obj.startswith("Service/")}
+
+
+def _names(mirror: Mirror, members: set[str]) -> list[str]:
+    """The indexes in which those stand who claim a name of these, automatic names of Services included."""
+    objects = [(key, *obj.split("/", 1)) for key, _, obj in (member.partition(" ") for member in members)]
+    services = {id_ for _, kind, id_ in objects if kind == "Service"}
+    hosts = {
+        host for key, kind, _ in objects if kind == "Ingress" for sort, host in [keys.split(key)] if sort == "host"
+    }
+    bodies = mirror.get("Service", sorted(services)).values()
+    claimed = {name for body in bodies if "lb" in body for name in dns_names(body)[0]}
+    return sorted({f"Fqdn/{name}" for name in hosts | claimed} | {f"Service/{id_}" for id_ in services})

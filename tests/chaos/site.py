@@ -20,6 +20,8 @@ from typing import Any
 from bench import world as cluster
 from cli.processes import Child, module
 from shared.state.keys import RESYNC
+from tests.chaos import sorts
+from tests.chaos.balanced import Balanced
 from tests.chaos.figures import Figure
 from tests.chaos.ground import FOREIGN, Strangers
 from tests.chaos.redis_log import cut_log
@@ -31,7 +33,7 @@ KEPT_CALLS = 50_000  # the simulator forgets older ones
 READ_TIMEOUT = 3.0
 # The name that a container keeps when it is restarted; Kubernetes passes it to the pod in the same way.
 WATCHER = {"POD_NAME": "watcher-0"}
-_TYPES = ("pool", "poolgroup", "httppolicyset", "sslkeyandcertificate", "virtualservice", "vsvip")
+_TYPES = ("pool", "poolgroup", "httppolicyset", "l4policyset", "sslkeyandcertificate", "virtualservice", "vsvip")
 
 
 @dataclass(slots=True)
@@ -47,7 +49,8 @@ class Site:
     """A pipeline of real processes over `hosts` Ingresses, converged when it is entered, beside objects of others.
 
     `ttl` is the lease in seconds, `latency` what each call to the controller takes in milliseconds, `watcher` more of
-    the watcher's command line.
+    the watcher's command line, `services` how many Services of type LoadBalancer there are, `nodes` how many more nodes
+    than two.
     """
 
     def __init__(
@@ -61,23 +64,30 @@ class Site:
         redis_url: str = "",
         seed: int = 1,
         watcher: Sequence[str] = (),
+        services: int = 0,
+        nodes: int = 0,
     ) -> None:
         # A call that was cut off may take effect until its answer would have been given up; then all comes to rest.
         values = cluster.values(leaseTTL=ttl, readTimeout=READ_TIMEOUT)
+        if services:
+            values["NetworkSettings"]["vipNetworkList"][0]["v6cidr"] = "2001:db8:10::/64"
+            values["featureGates"] = {"IPv6LoadBalancer": True}
         self.scene = Scene(folder, values, foreign=FOREIGN, workers=workers, watcher=False)
         self.scene.stack.redis_url = redis_url
         self.draw = random.Random(seed)
         self.ttl, self._watcher = ttl, watcher
         self.ingresses: dict[int, Shape] = {}
-        self._hosts, self._latency, self._moves, self._altered = hosts, latency, 0, 0
+        self.balanced = Balanced(self.scene, services)
+        self._hosts, self._nodes, self._latency, self._moves, self._altered = hosts, nodes, latency, 0, 0
 
     def __enter__(self) -> Site:
         self.scene.__enter__()
         try:
-            self.scene.load(cluster.base())
+            self.scene.load([*cluster.base(), *map(sorts.node, range(self._nodes))])
             self.strangers = Strangers(self.scene)
             self.start_watcher()
             self.add(*range(self._hosts))
+            self.balanced.add(*range(self.balanced.count))
             self.settled(seconds=180)
             self.scene.avi_switch("latency", {"ms": self._latency})
             self.scene.forget_audit()
@@ -168,6 +178,9 @@ class Site:
 
     def anything(self) -> None:
         """One random change: mostly of endpoints, as in a living cluster."""
+        if self.balanced.count and self.draw.randrange(self._hosts + self.balanced.count) >= self._hosts:
+            self.balanced.anything(self.draw)
+            return
         number = self.draw.randrange(self._hosts)
         if number not in self.ingresses:
             self.add(number)
@@ -237,8 +250,8 @@ class Site:
         wait_for(done, seconds=seconds, what="mirror and ledger being complete")
 
     def rows(self) -> int:
-        """How many hosts have run and left their row."""
-        return len(self.scene.state.hash("rows"))
+        """How many hosts and Services of type LoadBalancer have run and left their row."""
+        return len(self.scene.state.hash("rows")) + len(self.scene.state.hash("served"))
 
     def aftermath(self) -> Iterator[Figure]:
         """What every scenario must leave behind, measured after `settled`."""
@@ -285,7 +298,7 @@ class Site:
         return f"bench--{shape.host}_-{cluster.NAMESPACE}-i{number:05d}"
 
     def _wanted(self) -> dict[str, Any]:
-        wanted: dict[str, Any] = {}
+        wanted = self.balanced.wanted()
         for number, shape in self.ingresses.items():
             wanted[f"pool {self.pool(number)}"] = set(cluster.addresses(number, shape.change))
             wanted[f"fqdn {shape.host}"] = True
@@ -306,9 +319,11 @@ class Site:
             standing |= {f"{type_} {name}": True for name in objects if "Shared-L7" not in name}
         for name, obj in found["pool"].items():
             standing[f"pool {name}"] = {server["ip"]["addr"] for server in obj.get("servers", [])}
-        return standing | {
-            f"status {name}": {row["hostname"] for row in rows} for name, rows in self.statuses().items()
-        }
+        return (
+            standing
+            | self.balanced.statuses()
+            | {f"status {name}": {row["hostname"] for row in rows} for name, rows in self.statuses().items()}
+        )
 
     def _objects(self, *types: str) -> dict[str, dict[str, dict[str, Any]]]:
         """Our objects of some types, by type and name."""
