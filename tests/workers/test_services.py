@@ -228,6 +228,34 @@ def test_a_claimed_name_is_given_up_and_taken_back_as_others_come_and_go(here: S
     assert names() == [name]
 
 
+@pytest.mark.parametrize(("holder", "name"), [
+    ("Ingress", cluster.host(1)), ("Service", "other.bench.avi.internal"), ("claimant", "c.example.com"),
+])  # fmt: skip
+def test_a_name_is_free_while_the_namespace_of_its_holder_is_not_served(redis_url: str, holder: str, name: str) -> None:
+    """A Service has the name for as long as the Ingress or Service of another namespace that holds it is not ours."""
+    claim = {"external-dns.alpha.kubernetes.io/hostname": name}
+    holders = {
+        "Ingress": cluster.objects_of(1),
+        "Service": [load_balancer("other", namespace=cluster.NAMESPACE)],
+        "claimant": [load_balancer("other", namespace=cluster.NAMESPACE, annotations=claim)],
+    }
+    late = load_balancer(created="2026-01-02T00:00:00Z", annotations=claim)
+    with site(redis_url, NAMESPACE_SYNC_LABEL_KEY="serve", NAMESPACE_SYNC_LABEL_VALUE="yes") as here:
+
+        def served(namespace: str, answer: str) -> None:
+            meta = {"name": namespace, "labels": {"serve": answer}}
+            here.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+            here.settle()
+
+        served("red", "yes")
+        here.apply(late, *holders[holder])
+        for answer, names in (("yes", []), ("no", [name]), ("yes", [])):
+            served(cluster.NAMESPACE, answer)
+            vsvip = here.find("vsvip", NAME)
+            assert vsvip is not None
+            assert [row["fqdn"] for row in vsvip.get("dns_info", [])] == names, answer
+
+
 def test_services_share_a_vip_and_leave_it(here: Site) -> None:
     """Members come and go on one virtual service; each has a status; the last one takes everything with it."""
     shared = {"ako.vmware.com/enable-shared-vip": "k"}
