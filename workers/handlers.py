@@ -163,8 +163,7 @@ class Handlers:
             return
         found = {
             keys.status_key("Ingress", member.partition(" ")[2].partition("/")[2])
-            for member in self.mirror.dependents(*self.layout.refs(parent))
-            if self.layout.may_hold(parent, keys.split(member.partition(" ")[0])[1])
+            for member in self.snapshots.on_parent(self.layout, parent)
         }
         self.work.mark(sorted(found), "change", f"{parent} has new addresses", bulk=claim.bulk)
         with bounded():

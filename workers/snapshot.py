@@ -106,14 +106,9 @@ class Snapshots:
 
         `standing` tells what stands of some owner keys; `facts` take the place of those of the last census.
         """
-        refs = layout.refs(parent)
-        members = {
-            member
-            for member in self.mirror.dependents(*refs)
-            if layout.may_hold(parent, keys.split(member.partition(" ")[0])[1])
-        }
+        members = self.on_parent(layout, parent)
         hosts = {member.partition(" ")[0] for member in members}
-        if any(ref.startswith("Namespace/") for ref in refs):  # a bucket has every Ingress of its hosts already
+        if layout.per_namespace:  # a bucket has every Ingress of its hosts already
             members |= self.mirror.naming(*(keys.split(host)[1] for host in sorted(hosts)))
         ids = {member.partition(" ")[2].partition("/")[2] for member in members}
         ingresses = tuple(self.mirror.get("Ingress", sorted(ids)).values())
@@ -130,6 +125,12 @@ class Snapshots:
             standing([keys.shard_key(tenant, parent), DEFAULT_CERTIFICATE, *sorted(hosts)]),
         )
         return snapshot, facts or self.facts_at(facts_at or "")
+
+    def on_parent(self, layout: Layout, parent: str) -> set[str]:
+        """The index members (see Mirror.dependents) of the Ingresses of all hosts that may be on a parent."""
+        members = self.mirror.dependents(*layout.refs(parent))
+        hosts = [(*keys.split(member.partition(" ")[0]), member) for member in members]
+        return {member for kind, host, member in hosts if kind == "host" and layout.may_hold(parent, host)}
 
     def default_certificate(self, facts: Facts | None = None) -> tuple[CertificateSnapshot, Facts]:
         """What the certificates of the default Secret depend on; `facts` as above."""

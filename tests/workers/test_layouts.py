@@ -14,8 +14,9 @@ from bench import world as cluster
 from shared.state import Ledger
 from tests.workers.model.world import PASSTHROUGH, World
 from tests.workers.site import Site, site
+from workers.model.layout import layout_of
 from workers.model.owners import MADE_TYPES
-from workers.snapshot import read_facts
+from workers.snapshot import Snapshots, read_facts
 
 DIRECT = {"AKO_VALUES": str(Path(__file__).with_name("no-pool-groups.yaml"))}  # noPGForSNI has no variable
 FORMS: dict[str, dict[str, str]] = {
@@ -160,3 +161,17 @@ def test_a_form_changes_into_another_while_running(redis_url: str, before: str, 
         here.settle()
         assert here.writes() == []
         here.close()
+
+
+def test_the_parent_of_a_namespace_looks_at_its_hosts_alone(redis_url: str) -> None:
+    """Services of type LoadBalancer and the default certificate stand under the namespace too, and are not its."""
+    with site(redis_url, ENABLE_EVH="true", VIP_PER_NAMESPACE="true") as made:
+        objects = cluster.objects_of(1)
+        objects[0]["spec"]["type"] = "LoadBalancer"
+        objects[-1]["metadata"]["annotations"] = {"ako.vmware.com/enable-tls": "true"}
+        made.apply(*objects)
+        made.settle()
+        layout = layout_of(made.settings)
+        snapshots = Snapshots(made.state, made.mirror, made.settings)
+        members = snapshots.on_parent(layout, f"bench--Shared-L7-EVH-NS-{cluster.NAMESPACE}")
+        assert members == {f"host:{cluster.host(1)} Ingress/{cluster.NAMESPACE}/i00001"}
