@@ -1,7 +1,8 @@
 """Services of type LoadBalancer of all sorts, and their life: a table to which more sorts are added by a line.
 
 Services are numbered; one that changes its sort keeps number, name and endpoints. Preferred addresses are made of the
-number, so that no two Services want one; names and keys of shared VIPs are drawn from a few, so that many do.
+number, so that no two Services want one; names and keys of shared VIPs are drawn from a few, so that many do. A few
+Ingresses come and go beside them, on hosts that Services claim too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.e2e.scene import Scene
 KEY = "ako.vmware.com/enable-shared-vip"
 ADDRESS = "ako.vmware.com/load-balancer-ip"
 NAMES = "external-dns.alpha.kubernetes.io/hostname"
+MOST, RIVALS = 200, 8
 PERSISTED = (CLUSTER_UUID, TENANT, UUIDS)
 
 Made = tuple[dict[str, Any], dict[str, str]]
@@ -85,6 +87,16 @@ def _names(lot: sorts.Lot) -> Made:
     return spec, {NAMES: f"l{lot.number}.{sorts.DOMAIN}, {lot.shared_host()}, other.example.org"}
 
 
+def _automatic_name_of_another(lot: sorts.Lot) -> Made:
+    spec, _ = _families(lot)
+    other = lot.draw.randrange(MOST)
+    return spec, {NAMES: f"lb{other:03d}.{sorts.NAMESPACES[other % len(sorts.NAMESPACES)]}.avi.internal"}
+
+
+def _bad_names(lot: sorts.Lot) -> Made:
+    return _plain(lot)[0], {NAMES: f"-no-, {lot.host('-LB')}"}
+
+
 def _ranges(lot: sorts.Lot) -> Made:
     spec, _ = _families(lot)
     return {**spec, "loadBalancerSourceRanges": ["192.0.2.0/24", "2001:db8::/32"], "sessionAffinity": "ClientIP"}, {}
@@ -99,6 +111,23 @@ def _together(lot: sorts.Lot) -> Made:
     number = lot.draw.choice((80, 1000 + lot.number))
     spec = {"ports": [port(number)], **one(lot)}
     return spec, {KEY: f"key{lot.draw.randrange(3)}"}
+
+
+def _together_at(lot: sorts.Lot) -> Made:
+    """Those of a key ask for one address, which an older one without that wish, or of another family, has not."""
+    key = lot.draw.randrange(3)
+    spec = {"ports": [port(2000 + lot.number, lot.draw.choice(("TCP", "UDP")))], **one(lot)}
+    last = lot.number % len(sorts.NAMESPACES) * 3 + key + 1
+    address = f"10.10.252.{last}" if spec["ipFamilies"] == ["IPv4"] else f"2001:db8:10::c:{last:x}"
+    return spec, {KEY: f"key{key}", ADDRESS: address}
+
+
+def _together_by_no_key(lot: sorts.Lot) -> Made:
+    return _plain(lot)[0], {KEY: "no key!"}
+
+
+def _address_nonsense(lot: sorts.Lot) -> Made:
+    return _families(lot)[0], {ADDRESS: lot.draw.choice(("nonsense", "10.10.1.1,10.10.1.2", "2001:db8:99::7"))}
 
 
 def _of_others(lot: sorts.Lot) -> Made:
@@ -116,7 +145,8 @@ def _no_balancer(lot: sorts.Lot) -> Made:
 SORTS: dict[str, Callable[[sorts.Lot], Made]] = {
     each.__name__.strip("_").replace("_", " "): each
     for each in (
-        _plain, _families, _ports, _mixed, _preferred, _preferred_both, _outside, _names, _ranges, _stopped, _together,
+        _plain, _families, _ports, _mixed, _preferred, _preferred_both, _outside, _address_nonsense, _names,
+        _automatic_name_of_another, _bad_names, _ranges, _stopped, _together, _together_at, _together_by_no_key,
         _of_others, _of_our_class, _no_balancer,
     )
 }  # fmt: skip
@@ -128,6 +158,7 @@ class Life:
     def __init__(self, scene: Scene, draw: random.Random, services: int) -> None:
         self._scene, self._draw, self._most = scene, draw, services
         self._there: dict[int, str] = {}
+        self._rivals: set[int] = set()
         self._served, self._tenants = set(sorts.NAMESPACES), dict.fromkeys(sorts.NAMESPACES, "")
         self._order = list(SORTS)
         self._draw.shuffle(self._order)
@@ -136,7 +167,7 @@ class Life:
         self.seen: set[str] = set()
         doings: list[tuple[int, Callable[[], None]]] = [
             (8, self._come), (6, self._go), (8, self._alter), (8, self._endpoints), (1, self._flicker),
-            (1, self._label), (1, self._tenant),
+            (1, self._label), (1, self._tenant), (4, self._class), (2, self._another), (2, self._rival),
         ]  # fmt: skip
         self._doings = [doing for weight, doing in doings for _ in range(weight)]
 
@@ -156,13 +187,16 @@ class Life:
         """Nothing that a Service stands on is ever missing."""
 
     def clear(self) -> None:
-        """Every Service goes."""
+        """Every Service and every Ingress goes."""
         for number in list(self._there):
             self._remove(number)
+        for number in list(self._rivals):
+            self._take(number)
 
     def statuses(self) -> list[str]:
         """The work keys of the statuses."""
-        return [f"status:Service/{self._space(number)}/lb{number:03d}" for number in self._there]
+        rivals = [f"status:Ingress/{self._space(number)}/i{number:03d}" for number in self._rivals]
+        return [f"status:Service/{self._space(number)}/lb{number:03d}" for number in self._there] + rivals
 
     def _space(self, number: int) -> str:
         return sorts.NAMESPACES[number % len(sorts.NAMESPACES)]
@@ -202,27 +236,72 @@ class Life:
         for number in set(self._there) - before:
             self._remove(number)
 
+    def _another(self) -> None:
+        """Gone, and another one of the same name there at once."""
+        number = self._draw.choice(list(self._there))
+        self._remove(number)
+        self._scene.kube.create(self._path(number), self._service(number))
+
     def _alter(self) -> None:
         """A Service becomes one of another sort: other ports, families, address, class or type."""
         number = self._draw.choice(list(self._there))
-        made, path = self._service(number), f"{self._path(number)}/lb{number:03d}"
-        while True:
-            there = self._scene.kube.get(path)
+        made = self._service(number)
+
+        def changed(there: dict[str, Any]) -> dict[str, Any]:
             annotations = there["metadata"].get("annotations") or {}
             kept = {name: text for name, text in annotations.items() if name in PERSISTED}
             meta = {**there["metadata"], "annotations": {**kept, **made["metadata"]["annotations"]}}
+            return {**there, "metadata": meta, "spec": made["spec"]}
+
+        self._replace(number, changed)
+
+    def _class(self) -> None:
+        """A Service is given to somebody else, or comes back: by way of another type, as an API server demands it."""
+        number = self._draw.choice(list(self._there))
+        chosen = self._draw.choice(("ako.vmware.com/avi-lb", "example.com/other", None))  # None: the default
+
+        def changed(there: dict[str, Any], **more: Any) -> dict[str, Any]:
+            spec = {name: part for name, part in there["spec"].items() if name != "loadBalancerClass"}
+            return {**there, "spec": {**spec, **more}}
+
+        self._replace(number, lambda there: changed(there, type="ClusterIP"))
+        more = {"loadBalancerClass": chosen} if chosen else {}
+        self._replace(number, lambda there: changed(there, type="LoadBalancer", **more))
+
+    def _replace(self, number: int, changed: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        path = f"{self._path(number)}/lb{number:03d}"
+        while True:
             try:
-                self._scene.kube.replace(path, {**there, "metadata": meta, "spec": made["spec"]})
+                self._scene.kube.replace(path, changed(self._scene.kube.get(path)))
                 return
             except KubeConflict:
                 continue  # its status was written in between
+
+    def _rival(self) -> None:
+        """An Ingress comes, on a host that Services may claim, or goes."""
+        number = self._draw.randrange(RIVALS)
+        if number in self._rivals:
+            self._take(number)
+            return
+        self._rivals.add(number)
+        made = sorts.ingress(sorts.Lot(self._draw, number), self._space(number), "a path of a shared host")
+        self._scene.kube.create(self._ingresses(number), made)
+
+    def _take(self, number: int) -> None:
+        self._rivals.discard(number)
+        self._scene.kube.delete(f"{self._ingresses(number)}/i{number:03d}")
+
+    def _ingresses(self, number: int) -> str:
+        return f"/apis/networking.k8s.io/v1/namespaces/{self._space(number)}/ingresses"
 
     def _endpoints(self) -> None:
         self._pods(self._draw.choice(list(self._there)))
 
     def _pods(self, number: int) -> None:
-        """None to three pods, with addresses of both families."""
+        """None to three pods, with addresses of both families, at the ports that the Service has now."""
         name, draw = f"lb{number:03d}", self._draw
+        there = self._scene.kube.get(f"{self._path(number)}/{name}")["spec"]["ports"]
+        ports = [{"name": each["name"], "port": 8080, "protocol": each["protocol"]} for each in there]
         for kind, address in (("IPv4", "10.244.1.{}"), ("IPv6", "2001:db8:244:1::{}")):
             pods = [address.format(last) for last in draw.sample(range(1, 99), draw.randrange(4))]
             made = {
@@ -234,7 +313,7 @@ class Life:
                     "labels": {"kubernetes.io/service-name": name},
                 },
                 "addressType": kind,
-                "ports": [{"name": "", "port": 8080, "protocol": each} for each in ("TCP", "UDP", "SCTP")],
+                "ports": ports,
                 "endpoints": [{"addresses": [pod], "conditions": {"ready": draw.random() < 0.9}} for pod in pods],
             }
             self._scene.load([made])

@@ -62,7 +62,9 @@ def churn_services(folder: Path, scale: Scale) -> Iterator[Figure]:
     gates = {"featureGates": {"IPv6LoadBalancer": True, "DualStackBackends": True}}
     form = {"AKOSettings": {"ipFamily": "V4_V6", "cniPlugin": "antrea"}, **gates}
     with living(folder, form, life=balancers.Life, number=scale.of(40, 200), seed=11) as here:
-        yield from here.live(seconds=scale.of(4, 120), burst=scale.of(2, 10), rate=scale.of(40, 20), kinds=7)
+        yield from here.live(
+            seconds=scale.of(4, 120), burst=scale.of(2, 10), rate=scale.of(40, 20), kinds=scale.of(8, 10)
+        )
         yield Figure("sorts of Services that were there", len(here.life.seen), "==", len(balancers.SORTS))
         yield from here.end()
         yield from here.control()
