@@ -256,6 +256,20 @@ def test_a_name_is_free_while_the_namespace_of_its_holder_is_not_served(redis_ur
             assert [row["fqdn"] for row in vsvip.get("dns_info", [])] == names, answer
 
 
+def test_a_name_is_free_while_the_class_of_its_holder_is_another_controllers(here: Site) -> None:
+    """A Service gets the name of an Ingress whose IngressClass is given to somebody else."""
+    holder = cluster.objects_of(1)
+    here.apply(load_balancer(annotations={"external-dns.alpha.kubernetes.io/hostname": cluster.host(1)}), *holder)
+    here.settle()
+    (ours,) = (each for each in cluster.base() if each["kind"] == "IngressClass")
+    for controller, names in (("example.com/other", [cluster.host(1)]), (ours["spec"]["controller"], [])):
+        here.apply({**ours, "spec": {"controller": controller}})
+        here.settle()
+        vsvip = here.find("vsvip", NAME)
+        assert vsvip is not None
+        assert [row["fqdn"] for row in vsvip.get("dns_info", [])] == names
+
+
 def test_services_share_a_vip_and_leave_it(here: Site) -> None:
     """Members come and go on one virtual service; each has a status; the last one takes everything with it."""
     shared = {"ako.vmware.com/enable-shared-vip": "k"}
