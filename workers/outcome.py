@@ -24,6 +24,7 @@ from workers.model.types import Problem
 REFUSED_SECONDS = 300.0
 NO_ADDRESS_SECONDS = 90.0
 FIRST_WAIT, LONGEST_WAIT = 30.0, 300.0
+FIRST_LOOK = 2.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 
 Wait = tuple[Literal["stands", "gone"], str]
@@ -48,9 +49,13 @@ def backoff(failures: int) -> float:
     return max(0.05, random.uniform(0, ceiling))  # noqa: S311 - jitter, not cryptography
 
 
-def waiting_delay(waited: int) -> float:
-    """How long a waiting key sleeps at most if nobody wakes it: 30 s, doubling to 5 min."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(waited, 5))
+def waiting_delay(waited: int, *, for_lists: bool = False) -> float:
+    """How long a waiting key sleeps at most if nobody wakes it: 30 s, doubling to 5 min.
+
+    One that waits only to list what others make (`for_lists`) looks after 2 s: what it waits for may come to be wanted
+    by nobody before it was ever made, and then nobody says so.
+    """
+    return min(LONGEST_WAIT, (FIRST_LOOK if for_lists else FIRST_WAIT) * 2.0 ** min(waited, 8))
 
 
 def of_error(error: AkoError, failures: int) -> tuple[Outcome, float]:

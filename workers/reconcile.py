@@ -194,7 +194,7 @@ class ObjectRuns:
         if made.waits or desired.waits:
             needed = sorted({wait.need for wait in made.waits if wait.need})
             self.work.mark(needed, "need", f"{claim.key} waits for it", bulk=claim.bulk)
-            delay = waiting_delay(claim.waited)
+            delay = waiting_delay(claim.waited, for_lists=not made.waits)
             return Result("waiting", delay, waits=_waits(desired, made), problems=problems, contact=contact)
         if recheck:
             return Result("again", recheck, problems=problems, contact=contact)

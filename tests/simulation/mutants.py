@@ -136,7 +136,7 @@ def the_wait_for_the_mirror() -> None:
 def the_wake_of_who_waits() -> None:
     """An object that comes or goes wakes nobody, and nobody looks again by himself."""
     _script("step", "wake_waiting(id, now)", "(function() end)()")
-    reconcile.waiting_delay = lambda waited: 1e6  # type: ignore[attr-defined]
+    reconcile.waiting_delay = lambda waited, **_: 1e6  # type: ignore[attr-defined]
 
 
 def the_faces() -> None:

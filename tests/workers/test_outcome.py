@@ -64,3 +64,4 @@ def test_backoff_grows_to_a_minute_and_no_further() -> None:
 def test_a_wait_grows_to_five_minutes() -> None:
     """A key that waits is looked at after 30 s, then twice as long each time, at most 5 min."""
     assert [waiting_delay(n) for n in range(6)] == [30, 60, 120, 240, 300, 300]
+    assert [waiting_delay(n, for_lists=True) for n in range(9)] == [2, 4, 8, 16, 32, 64, 128, 256, 300]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 from bench import world as cluster
 from shared.errors import AviNotFound, SettingsError
+from shared.projection import fnv1a32
 from shared.state import Claim
+from shared.state.work import MILLION
 from tests.support import wait_for
 from tests.workers.site import Site, site
 from workers.model.types import Problem
@@ -271,3 +274,27 @@ def test_what_the_census_refuses_is_on_readyz(here: Site, monkeypatch: pytest.Mo
     here.run()
     wait_for(lambda: keeper.status()["ready"], what="readiness")
     keeper.stop()
+
+
+def test_a_shard_does_not_wait_long_for_a_host_that_went_before_it_ever_ran(redis_url: str) -> None:
+    """It has seen the Ingress and waits for the pool; nobody ever makes that, and nobody can say so."""
+    with site(redis_url) as made:
+        made.apply(*cluster.objects_of(1))
+        made.settle()
+        (shard,) = orjson.loads(made.state.hash("rows")[cluster.host(1)])["shards"]
+        number = next(n for n in range(3, 99, 2) if fnv1a32(cluster.host(n)) % 8 == fnv1a32(cluster.host(1)) % 8)
+        made.apply(*cluster.objects_of(number))
+        for ready in ("ready:0", "ready:1"):  # no worker has come to it yet
+            made.state.client.zrem(made.state.key(ready), f"host:{cluster.host(number)}")
+        made.state.client.delete(made.state.key("ended"))
+        made.mark([shard])
+        made.run()
+        made.delete("Ingress", f"{cluster.NAMESPACE}/i{number:05d}")
+        made.run()
+        due = made.state.client.zscore(made.state.key("later"), shard)
+        seconds, _ = made.state.client.time()
+        assert due is not None
+        assert due / MILLION - seconds < 5
+        made.bring_forward()
+        made.run()
+        assert made.state.client.zscore(made.state.key("later"), shard) is None
