@@ -2,7 +2,8 @@
 
 One Service has a virtual service of its own; those of a namespace that bear one key share one (`loadbalancer.py`). They
 are read oldest first (creation time, then `ns/name`), so that every conflict has the same answer at all times: the
-oldest decides on families and address of a shared VIP, and the Service that can't agree is left out and told why.
+oldest decides on families and address of a shared VIP, and the Service that can't agree is left out and told why. One
+that asks for an address that can't be had decides nothing while another one can.
 
 A Service that is refused (`families`; an address that can't be had; ports that another one has) has nothing on the
 controller. But the VIP of one that stands is never moved or made smaller for what the controller would refuse anyway:
@@ -119,13 +120,18 @@ class _Reading:
         self.snapshot = snapshot
         self.context = context
         self.standing = snapshot.vips.get(object_id(VSVIP, group.tenant, group.name))
+        stands = self.standing.families if self.standing is not None else families.NONE
+        self.held = stands if families.GATE not in context.settings.gates and Family.V6 in stands else families.NONE
         self.taken: dict[tuple[str, int], str] = {}
 
     def take(self, services: Iterable[dict[str, Any]]) -> None:
-        """Takes the Services in, oldest first."""
-        for service in services:
+        """Takes the Services in, oldest first; those whose address can't be had come last.
+
+        Else such a one would be let in or not by whether the VIP stands, and so the ports of the others.
+        """
+        for service in sorted(services, key=lambda each: bool(self._wished(each, self._given(each))[1])):
             member = self._member(service)
-            if member is None or not self._agrees(service):
+            if member is None or not self._agrees(member):
                 continue
             self.taken.update({(each.protocol, each.port): member.id for each in member.listeners})
             member.names = self._names(service)
@@ -140,7 +146,7 @@ class _Reading:
         return self._with_ranges(member)
 
     def _fault(self, member: Member) -> tuple[str, str] | None:
-        """What is wrong with its key, ports and names: reason and message."""
+        """What is wrong with its key and names, and with ports that can't be read: reason and message."""
         wanted = shared_key(member.service)
         if wanted and not is_shared_key(wanted):
             text = f"The key {wanted[:60]!r} of {SHARED_VIP} has characters that no name can have"
@@ -151,10 +157,6 @@ class _Reading:
         if not names.fits(self.group.name, *(each.pool for each in member.listeners)):
             text = f"The Service needs names longer than {names.MAX_NAME} characters, which the controller refuses"
             return "NameTooLong", f"{text}. Shorten its name, or the key of the VIP that it shares."
-        for each in member.listeners:
-            if (other := self.taken.get((each.protocol, each.port))) is not None:
-                what = f"Port {each.port}/{each.protocol} of the VIP {self.group.shared}"
-                return "SharedVipPortTaken", f"{what} is served for the older {other}. Change the port or the key."
         return None
 
     def _listeners(self, service: dict[str, Any]) -> list[Listener]:
@@ -190,9 +192,9 @@ class _Reading:
             self.group.say(service, "SourceRangesMatched", text, warning=False)
         return member
 
-    def _agrees(self, service: dict[str, Any]) -> bool:
+    def _agrees(self, member: Member) -> bool:
         """Families and address: the first member decides, the others have to agree."""
-        group = self.group
+        group, service = self.group, member.service
         given = self._families(service)
         if not given:
             return False
@@ -201,42 +203,48 @@ class _Reading:
             if addresses is not None:
                 group.vip = WantedVip(given, addresses)
             return addresses is not None
-        oldest = group.members[0]
-        if given != group.vip.families:
-            has = f"The VIP {group.shared} is {in_words(group.vip.families)}, as the older {oldest.id} has it"
+        if (dissent := self._dissent(member, given)) is not None:
+            group.say(service, *dissent)
+        return dissent is None
+
+    def _dissent(self, member: Member, given: Families) -> tuple[str, str] | None:
+        """Why a Service can't share the VIP as those before it have it: reason and message."""
+        vip, first = f"the VIP {self.group.shared}", self.group.members[0]
+        if given != self.group.vip.families:
+            has = f"{first.id} has {vip} as {in_words(self.group.vip.families)}"
             text = f"{has}, and this Service asks for {in_words(given)}. Give both the same ipFamilies, or another key."
-            group.say(service, "SharedVipFamilies", text)
-            return False
-        wished, faults = preferred(service)
-        others, _ = preferred(oldest.service)
+            return "SharedVipFamilies", text
+        wished, faults = self._wished(member.service, given)
+        others, _ = preferred(first.service)
         wrong = [str(address) for family, address in wished.items() if others.get(family) != address]
         if wrong or faults:
             reason = "; ".join(faults) or f"this Service asks for {', '.join(wrong)}, which that one does not"
-            text = f"The older {oldest.id} chooses the address of the VIP {group.shared}: {reason}"
-            group.say(service, "SharedVipAddress", f"{text}. Write the same address into both, or none here.")
-            return False
-        return True
+            text = f"{first.id} chooses the address of {vip}: {reason}"
+            return "SharedVipAddress", f"{text}. Write the same address into both, or none here."
+        for each in member.listeners:
+            if (other := self.taken.get((each.protocol, each.port))) is not None:
+                what = f"Port {each.port}/{each.protocol} of {vip} is served for {other}, which comes first"
+                return "SharedVipPortTaken", f"{what}. Change the port or the key."
+        return None
 
     def _families(self, service: dict[str, Any]) -> Families:
         """The families of the VIP for this Service; none when it is refused."""
-        settings, gate = self.context.settings, families.GATE in self.context.settings.gates
-        if not gate and self.standing is not None and Family.V6 in self.standing.families:
+        settings = self.context.settings
+        if self.held:
             text = (
-                f"The VIP stands with {in_words(self.standing.families)}, which is served with the feature gate "
+                f"The VIP stands with {in_words(self.held)}, which is served with the feature gate "
                 f"{families.GATE} only. It is left as it is; set the gate to true, or create the Service anew."
             )
             self.group.say(service, "VipHeld", text)
-            return self.standing.families
-        asked = frozenset(families_asked(service))
-        network = families.families_of(settings.vip_networks[0]) if settings.vip_networks else families.V4
-        row = families.decide(gate, families.policy_of(service["lb"]["policy"], asked), asked, network)
+            return self.held
+        asked, row = frozenset(families_asked(service)), self._row(service)
         if row.outcome == "documented":
             warning = not row.given or asked != families.V4
             for path, text in refusals("object", settings, Known(service=_id(service))):
                 self.group.say(service, "IPv6NotServed", f"{path}: {text}.", warning=warning)
         elif row.outcome != "as asked":
             reason = "FewerFamilies" if row.given else "FamiliesRefused"
-            self.group.say(service, reason, self._lacking(asked, network, row.given))
+            self.group.say(service, reason, self._lacking(asked, row.network, row.given))
         servers = asked & frozenset(self.context.families)
         if servers and row.given - servers:
             text = (
@@ -245,6 +253,17 @@ class _Reading:
             )
             self.group.say(service, "ServersOfOtherFamily", text, warning=False)
         return row.given
+
+    def _given(self, service: dict[str, Any]) -> Families:
+        """The families of a VIP of this Service alone."""
+        return self.held or self._row(service).given
+
+    def _row(self, service: dict[str, Any]) -> families.Row:
+        """What the table of families says of the Service."""
+        settings, asked = self.context.settings, frozenset(families_asked(service))
+        network = families.families_of(settings.vip_networks[0]) if settings.vip_networks else families.V4
+        policy = families.policy_of(service["lb"]["policy"], asked)
+        return families.decide(families.GATE in settings.gates, policy, asked, network)
 
     def _lacking(self, asked: Families, network: Families, given: Families) -> str:
         """Why a Service gets less than it asks for, or nothing."""
@@ -262,13 +281,7 @@ class _Reading:
 
         What can't be had is no reason to take away a VIP that stands.
         """
-        wished, faults = preferred(service)
-        for family, address in wished.items():
-            subnet = self._subnet(family)
-            if family not in given:
-                faults.append(f"{address} can't be had, since the VIP has {in_words(given)} only")
-            elif subnet is not None and address not in subnet:
-                faults.append(f"{address} is not in {subnet}, from which VIPs are allocated")
+        wished, faults = self._wished(service, given)
         standing = self.standing.addresses if self.standing is not None else {}
         if faults:
             what = "The VIP keeps the address that it has" if standing else "The Service gets no VIP"
@@ -282,6 +295,17 @@ class _Reading:
             self.group.say(service, "AddressNotChanged", f"{text}. Delete the Service and create it again to move it.")
             return {family: address for family, address in wished.items() if family not in standing}
         return wished
+
+    def _wished(self, service: dict[str, Any], given: Families) -> tuple[dict[Family, Address], list[str]]:
+        """The preferred addresses of a Service, and why they can't be had in a VIP of these families."""
+        wished, faults = preferred(service)
+        for family, address in wished.items():
+            subnet = self._subnet(family)
+            if family not in given:
+                faults.append(f"{address} can't be had, since the VIP has {in_words(given)} only")
+            elif subnet is not None and address not in subnet:
+                faults.append(f"{address} is not in {subnet}, from which VIPs are allocated")
+        return wished, faults
 
     def _subnet(self, family: Family) -> Network | None:
         """Where addresses of a family are allocated, as far as the settings say."""

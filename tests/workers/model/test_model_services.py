@@ -151,6 +151,7 @@ def test_names_that_are_too_long_are_refused() -> None:
 STANDING = {
     "vsvip/admin/c1--red-db": StandingVip(frozenset({Family.V4}), {Family.V4: "10.10.0.9"}),
 }
+SHARED_STANDING = {"vsvip/admin/c1--red-k": STANDING["vsvip/admin/c1--red-db"]}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,26 @@ def test_a_vip_that_stands_is_never_moved(wanted: str, reason: str | None, sent:
     assert told == ([("db", reason)] if reason else [])
     (vip,) = desired.objects[0].body["vip"]
     assert vip.get("ip_address") == sent
+
+
+@pytest.mark.parametrize("vips", [{}, SHARED_STANDING], ids=["nothing", "a VIP"])
+@pytest.mark.parametrize("ports", [[("TCP", 53)], [("TCP", 80)]], ids=["same port", "other port"])
+def test_an_address_that_can_not_be_had_decides_nothing_for_others(
+    vips: dict[str, StandingVip], ports: list[tuple[str, int]]
+) -> None:
+    """In a shared VIP the younger Service is served and the older one left out, whatever stands."""
+    wrong = load_balancer("one", ports=[("TCP", 53)], loadBalancerIP="192.0.2.1", annotations=SHARED)
+    right = load_balancer("two", ports=ports, created="2026-01-02T00:00:00Z", annotations=SHARED)
+    served, told, _ = answer(wrong, right, vips=vips)
+    assert served == ["red/two"]
+    assert told == [("one", "SharedVipAddress")]
+
+
+def test_the_only_service_of_a_shared_vip_keeps_it() -> None:
+    """An address that can't be had takes nothing away that stands."""
+    alone = load_balancer(loadBalancerIP="192.0.2.1", annotations=SHARED)
+    assert answer(alone, vips=SHARED_STANDING)[:2] == (["red/db"], [("db", "PreferredAddress")])
+    assert answer(alone)[:2] == ([], [("db", "PreferredAddress")])
 
 
 def test_a_second_family_may_have_an_address_of_its_own() -> None:
@@ -248,7 +269,7 @@ def test_the_next_oldest_decides_when_the_first_is_refused() -> None:
     """A Service that can't be served takes no port and chooses no address."""
     broken = load_balancer("one", annotations=SHARED, loadBalancerIP="nonsense")
     served, told, _ = answer(broken, load_balancer("two", annotations=SHARED, created=LATER))
-    assert (served, told) == (["red/two"], [("one", "PreferredAddress")])
+    assert (served, told) == (["red/two"], [("one", "SharedVipAddress")])
 
 
 NAME = "pg.example.com"
