@@ -29,6 +29,9 @@ lint: $(VENV)/develop.stamp
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry --no-ansi .
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck .ci/run deploy/compose/*.sh
 
 bench: $(VENV)/develop.stamp
 	$(BIN)/python -m bench $(ARGS)

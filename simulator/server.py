@@ -18,8 +18,10 @@ runs on the event loop: it must not block; work it does between two awaits is at
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
@@ -28,7 +30,7 @@ import ssl
 import struct
 import threading
 import urllib.parse
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -277,6 +279,32 @@ def serve(
         await server.stop()
 
     uvloop.run(main())
+
+
+def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where a simulator listens: `host`, `port`, `ready_file`; beyond this machine only with a flag of its own."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--allow-remote", action="store_true", help="let --host be an address that other machines can reach: whoever "
+        "does can read and change everything here")  # fmt: skip
+    add("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
+    add("--ready-file", type=Path, metavar="FILE", help='where to write {"url", "pid"} once listening')
+
+
+def parse_listening(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The parsed arguments; ends with a usage error when other machines could reach the simulator unasked."""
+    arguments = parser.parse_args(argv)
+    if not (arguments.allow_remote or _is_loopback(arguments.host)):
+        parser.error(f"--host {arguments.host} can be reached from other machines. Use 127.0.0.1 or ::1, or add "
+                     "--allow-remote in a network that you trust: a simulator protects nothing")  # fmt: skip
+    return arguments
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def write_ready(path: Path, content: dict[str, Any]) -> None:

@@ -14,12 +14,12 @@ from simulator.avi.app import AviSimulator
 from simulator.avi.errors import ApiError
 from simulator.avi.foreign import foreign_objects
 from simulator.avi.tls import self_signed, server_context
-from simulator.server import serve
+from simulator.server import add_listen_arguments, parse_listening, serve
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT; 2 when the arguments or the objects to load are wrong."""
-    arguments = build_parser().parse_args(argv)
+    arguments = parse_listening(build_parser(), argv)
     password = arguments.password or os.environ.get("AKO_SIM_PASSWORD") or ""
     if not password:
         password = secrets.token_urlsafe(12)
@@ -50,8 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ako-avi-simulator", description="An Avi Controller to develop and test against."
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
+    add_listen_arguments(parser)
     parser.add_argument("--tls", action="store_true", help="serve HTTPS with a certificate made at start")
     parser.add_argument("--name", help="DNS name that the certificate is for too (default: the address)")
     parser.add_argument("--cert-out", type=Path, metavar="FILE", help="where to write that certificate (PEM)")
@@ -59,7 +58,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--username", default=os.environ.get("AKO_AVI_USERNAME") or "admin", help="the one user (default %(default)s)"
     )
     parser.add_argument("--password", help="default: from AKO_SIM_PASSWORD, else made and printed")
-    parser.add_argument("--ready-file", type=Path, metavar="FILE", help='where to write {"url", "pid"} once listening')
     parser.add_argument("--seed-foreign", type=int, default=0, metavar="N", help="make N objects of other owners")
     parser.add_argument("--load", type=Path, action="append", default=[], metavar="FILE", help="load an avi.json")
     parser.add_argument("--latency", type=float, default=0, metavar="MS", help="milliseconds that each call takes")

@@ -14,14 +14,14 @@ import yaml
 
 from simulator.kube.app import BOOKMARK_INTERVAL, EVENT_RING, FAMILIES, KubeSimulator
 from simulator.kube.errors import ApiError
-from simulator.server import serve
+from simulator.server import add_listen_arguments, parse_listening, serve
 
 _CONTEXT = "ako-kube-simulator"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT; 2 when the arguments or the objects to load are wrong."""
-    arguments = build_parser().parse_args(argv)
+    arguments = parse_listening(build_parser(), argv)
     token = arguments.token or os.environ.get("AKO_KUBE_SIM_TOKEN") or ""
     simulator = KubeSimulator(
         token=token,
@@ -61,16 +61,15 @@ def build_parser() -> argparse.ArgumentParser:
         prog="ako-kube-simulator", description="A Kubernetes API server to develop and test against."
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    add("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
+    add_listen_arguments(parser)
     add("--tls", action="store_true", help="serve HTTPS with a certificate made at start (see --kubeconfig-out)")
     add("--token", help="bearer token that every call must carry (default: AKO_KUBE_SIM_TOKEN, else none is needed); "
         "kubectl sends one over TLS only")  # fmt: skip
-    add("--load", type=Path, action="append", default=[], metavar="FILE", help="objects to begin with, YAML or JSON")
+    add("--load", type=Path, action="append", default=[], metavar="PATH",
+        help="objects to begin with: a file, YAML or JSON, or a folder of YAML files")  # fmt: skip
     add("--crd", type=Path, action="append", default=[], metavar="FILE", help="CustomResourceDefinitions to begin with")
     add("--no-usual-crds", dest="usual_crds", action="store_false", help="begin without Calico's and AKO's kinds")
     add("--kubeconfig-out", type=Path, metavar="FILE", help="where to write a kubeconfig for this server")
-    add("--ready-file", type=Path, metavar="FILE", help='where to write {"url", "pid"} once listening')
     add("--bookmark-interval", type=_positive, default=BOOKMARK_INTERVAL, metavar="SECONDS",
         help="seconds between the bookmarks of a watch (default %(default)s)")  # fmt: skip
     add("--event-ring", type=int, default=EVENT_RING, metavar="N",
@@ -100,8 +99,9 @@ def write_kubeconfig(path: Path, url: str, token: str, certificate: bytes) -> No
 
 
 def _load(simulator: KubeSimulator, paths: Iterable[Path]) -> None:
-    """Loads the files in their order; raises ApiError naming the one that cannot be."""
-    for path in paths:
+    """Loads the files in their order, a folder's by name; raises ApiError naming the one that cannot be."""
+    files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
+    for path in files:
         try:
             simulator.loader.load(path.read_bytes())
         except ApiError as error:

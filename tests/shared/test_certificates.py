@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import itertools
 import json
 import time
 
@@ -111,6 +112,7 @@ def broken(pem: str) -> str:
         (CRT + " " * MAX_BYTES, KEY, "large"),
         (CRT, KEY + " " * MAX_BYTES, "large"),
     ],
+    ids=itertools.count(),  # a key in the name of a test would make it another test each time
 )
 def test_what_is_wrong_is_told_apart(crt: str | bytes, key: str | bytes, expected: str) -> None:
     """Each fault of a pair has its word, and nothing else is said of such a pair."""

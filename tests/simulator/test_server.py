@@ -7,12 +7,27 @@ import logging
 import socket
 import time
 from collections.abc import AsyncGenerator, Iterator
+from types import ModuleType
 
 import pytest
 import requests
 
-from simulator.server import RESET, Answer, Request, Response, Server, StreamResponse, json_response, running
+from simulator.avi import __main__ as avi
+from simulator.kube import __main__ as kube
+from simulator.server import (
+    RESET,
+    Answer,
+    Request,
+    Response,
+    Server,
+    StreamResponse,
+    json_response,
+    parse_listening,
+    running,
+)
 from tests.support import wait_for
+
+OWN = ["127.0.0.1", "127.8.8.8", "::1", "localhost"]
 
 closed: list[str] = []
 
@@ -117,3 +132,18 @@ def test_stops_at_once() -> None:
     slow.close()
     with pytest.raises(requests.ConnectionError):
         requests.get(server.url)
+
+
+@pytest.mark.parametrize("program", [avi, kube])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "avi.example.com"])
+def test_other_machines_are_let_in_with_a_flag_only(
+    program: ModuleType, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A simulator protects nothing, so it does not listen where others can reach it unless it is told to."""
+    with pytest.raises(SystemExit) as ended:
+        program.main(["--host", host])
+    assert ended.value.code == 2
+    assert "--allow-remote" in capsys.readouterr().err
+    parser = program.build_parser()
+    assert parse_listening(parser, ["--host", host, "--allow-remote"]).host == host
+    assert [parse_listening(parser, ["--host", own]).host for own in OWN] == OWN
