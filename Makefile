@@ -22,7 +22,7 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/ako dev $(ARGS)
 
 test: $(VENV)/develop.stamp
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/develop.stamp
 	$(BIN)/ruff check --no-cache .

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cli import conformance, dev, orphans, preflight, services, validate
+from cli import conformance, dev, orphans, preflight, resync, services, validate
 from cli.logs import LEVELS
 from shared.errors import AkoError, SettingsError
 
@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_dev(commands)
     _add_validate(commands)
     _add_preflight(commands)
+    _add_resync(commands)
     _add_orphans(commands)
     _add_conformance(commands)
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
@@ -131,6 +132,25 @@ def _add_preflight(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     _add_look(parser)
     parser.set_defaults(run=preflight.run)
+
+
+def _add_resync(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "resync",
+        help="compare everything with the controller now",
+        description="Asks the workers for a census: every object of ours is read and compared, and whatever differs "
+        "is put right. Exit code 0: done; 3: done, and a VIP change is still held or was refused; 1: not in time.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
+    parser.add_argument(
+        "--allow-vip-change",
+        action="store_true",
+        help="let VIPs lose the addresses that the VIP network of the present settings takes away; for an hour",
+    )
+    parser.add_argument("--timeout", type=_seconds, default=300.0, metavar="SECONDS", help="default: %(default)g")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
+    parser.set_defaults(run=resync.run)
 
 
 def _add_orphans(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

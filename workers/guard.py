@@ -31,11 +31,10 @@ import orjson
 from shared.avi.client import AviClient
 from shared.guard import CONFIRM_AFTER, mass
 from shared.settings.model import Settings
-from shared.state import Claim, Ledger, LedgerEntry, State, keys
+from shared.state import Claim, Ledger, State, keys
 from shared.state.work import MILLION
 from workers import owned
 from workers.contact import ANY
-from workers.fields import Context
 from workers.model.certificates import desired_default_certificates
 from workers.model.hosts import desired_host
 from workers.model.l4 import desired_services
@@ -191,7 +190,7 @@ class Guard:
     def _inside(
         self, key: str, ids: Iterable[str], wanted: Mapping[str, AviObject], gone: set[str], losses: Losses
     ) -> None:
-        """The pools that a parent's pool group would lose, and the addresses that a vsvip would."""
+        """The pools that a parent's pool group would lose, and the addresses of a vsvip that goes."""
         inside = {POOL_GROUP, VSVIP} if key.startswith("shard:") else {VSVIP}
         lists = [(key, id_) for id_ in ids if _type(id_) in inside]
         for id_, entry in self.ledger.entries(lists).items():
@@ -204,8 +203,10 @@ class Guard:
                 for pool in set(entry.references) - kept - gone:
                     losses.add(key, group, f"{pool} in {id_}")
             else:
-                losses.known[ADDRESSES] += sum(len(found) for found in entry.extra.values())
-                for address in addresses_lost(entry, object_):
+                # What a VIP that stays would lose is held by `workers.vipchange`, however little it is.
+                addresses = [address for found in entry.extra.values() for address in found]
+                losses.known[ADDRESSES] += len(addresses)
+                for address in addresses if object_ is None else ():
                     losses.add(key, ADDRESSES, f"{address} of {id_}")
 
     def _routes(self, facts: Facts, losses: Losses) -> None:
@@ -227,24 +228,6 @@ class Guard:
             return []
         members = self.snapshots.mirror.naming(host)
         return [keys.status_key("Ingress", member.partition(" ")[2].partition("/")[2]) for member in members]
-
-
-def addresses_lost(entry: LedgerEntry, wanted: AviObject | None) -> set[str]:
-    """The addresses of a vsvip that would be given back: it goes, or its VIP leaves the family or the network."""
-    if wanted is None:
-        return {address for found in entry.extra.values() for address in found}
-    kind = owned.TABLES[VSVIP].table["vip"]
-    context = Context(entry.owned.get(owned.NAMES, {}), wanted.body, ours=True)
-    after = (kind.canon(wanted.body.get("vip", ()), context) or [{}])[0]
-    before = (entry.owned.get("vip") or [{}])[0]
-    families = {"V4_V6": ("v4", "v6"), "V6_ONLY": ("v6",)}.get(after.get("auto_allocate_ip_type", ""), ("v4",))
-    here, there = before.get("ipam_network_subnet", {}), after.get("ipam_network_subnet", {})
-    lost: set[str] = set()
-    for family, subnet in (("v4", "subnet"), ("v6", "subnet6")):
-        same = here.get("network_ref") == there.get("network_ref") and there.get(subnet) in (None, here.get(subnet))
-        if family not in families or not same:
-            lost.update(entry.extra.get(family, ()))
-    return lost
 
 
 def _type(id_: str) -> str:

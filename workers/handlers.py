@@ -139,7 +139,7 @@ class Handlers:
         lacking = False
         for wanted in desired.objects:
             entry = view.own.get(wanted.id) if wanted.type == VSVIP else None
-            if entry is None or entry.intent or not _lacks(wanted, entry.extra):
+            if entry is None or entry.intent or wanted.vip_held or not _lacks(wanted, entry.extra):
                 continue
             try:
                 fresh = entry_of(VSVIP, wanted.tenant, self.avi.get(VSVIP, entry.uuid, tenant=wanted.tenant))

@@ -286,7 +286,7 @@ class _Planner:
         if others:
             self.updated.add(entry.id)
             self.operations.append(Update(object_, entry, others, depends))
-        if len(others) < len(fields):
+        if len(others) < len(fields) and not object_.vip_held:
             self.operations.append(ChangeVip(object_, entry, ("vip",), depends))
 
     def _missing(self, id_: ObjectId, target: ObjectId) -> Wait | None:

@@ -30,6 +30,7 @@ from workers.keeper import Keeper
 from workers.model.types import Desired, Problem
 from workers.outcome import Result, Wait, of_error, waiting_delay
 from workers.plan import Entry, Plan, View, plan
+from workers.vipchange import hold
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,7 @@ class ObjectRuns:
                 view = self._view(claim, desired, settled)
             if desired.frozen:
                 return Result(problems=desired.problems), desired, view
+            desired = self._held(desired, view)
             made = plan(desired, _plan_view(claim.key, view))
             execution = self.executor.run(claim, made.operations)
             contact = contact or execution.contact
@@ -154,6 +156,13 @@ class ObjectRuns:
         if execution.done or execution.errors:
             view = self.ledger.view(claim.key, _outside(desired))
         return self._result(claim, desired, made, execution, recheck, contact), desired, view
+
+    def _held(self, desired: Desired, view: LedgerView) -> Desired:
+        """What is wanted, with VIPs as they stand that would lose an address, unless that was asked for."""
+        held = hold(desired, view.own)
+        if held is desired or self.ledger.allows_vip_change(self.settings.digest()):
+            return desired
+        return held
 
     def _settle(
         self, claim: Claim, desired: Desired, view: LedgerView

@@ -65,13 +65,15 @@ class Census:
         count = 0
         owners = Owners(self.settings, service_keys(self.snapshots.mirror), self.snapshots.namespaces())
         left: list[tuple[int, dict[str, Any]]] = []
+        orphans: list[str] = []
         for type_ in MADE_TYPES:
-            count += self._read_type(claim, type_, owners, left, drifted)
-        count += self._read_late(claim, owners, left, drifted)
+            count += self._read_type(claim, type_, owners, left, drifted, orphans)
+        count += self._read_late(claim, owners, left, drifted, orphans)
         released, held = self.guard.look(claim, facts)
         self._store(facts)
         drifted.update(self.ledger.close_census(claim, began, MADE_TYPES))
         log.info("census: %d objects of ours, %d keys to look at for them", count, len(drifted))
+        self.ledger.note_census(began, count, len(drifted), len(orphans))
         self.work.mark(released, "wake", "a census holds it no more", bulk=True)
         self.work.mark(sorted(drifted | self._all_keys(facts.vrf)), "need", "census", bulk=True)
         if self.settings.delete_config:
@@ -88,7 +90,13 @@ class Census:
             )
 
     def _read_type(
-        self, claim: Claim, type_: str, owners: Owners, left: list[tuple[int, dict[str, Any]]], drifted: set[str]
+        self,
+        claim: Claim,
+        type_: str,
+        owners: Owners,
+        left: list[tuple[int, dict[str, Any]]],
+        drifted: set[str],
+        orphans: list[str],
     ) -> int:
         """Merges all pages of a type; returns how many objects of ours there are that a key owns.
 
@@ -106,20 +114,25 @@ class Census:
                 elif type_ == VSVIP:
                     left.append((asked, obj))
                 else:
-                    log.warning("%s %s is ours but no key of this release owns it; left alone", type_, obj["name"])
+                    _leave_alone(type_, obj, orphans)
             drifted.update(self.ledger.merge(claim, asked, page))
             count += len(page)
         return count
 
     def _read_late(
-        self, claim: Claim, owners: Owners, left: list[tuple[int, dict[str, Any]]], drifted: set[str]
+        self,
+        claim: Claim,
+        owners: Owners,
+        left: list[tuple[int, dict[str, Any]]],
+        drifted: set[str],
+        orphans: list[str],
     ) -> int:
         """Merges the vsvips whose owners only the virtual services tell; returns how many a key owns."""
         pages: dict[int, list[tuple[str, LedgerEntry]]] = {}
         for asked, obj in left:
             owner = owners.late(obj)
             if owner is None:
-                log.warning("%s %s is ours but no key of this release owns it; left alone", VSVIP, obj["name"])
+                _leave_alone(VSVIP, obj, orphans)
             else:
                 pages.setdefault(asked, []).append((owner, self._entry(VSVIP, obj, asked)))
         for asked, page in pages.items():
@@ -151,6 +164,11 @@ class Census:
             found.add(keys.routes_key(self.settings.controller.tenant, vrf))
             found.add(keys.segroup_key(self.settings.controller.se_group))
         return found
+
+
+def _leave_alone(type_: str, obj: dict[str, Any], orphans: list[str]) -> None:
+    log.warning("%s %s is ours but no key of this release owns it; left alone", type_, obj["name"])
+    orphans.append(str(obj["name"]))
 
 
 def _deleting(left: int) -> Result:

@@ -47,7 +47,7 @@ def read_snapshot(snapshots: Snapshots, key: str, facts: Facts | None = None) ->
     """Everything that the Services of a key depend on. `facts` take the place of those of the last census."""
     kind, rest = keys.split(key)
     ref = f"SharedVip/{rest}" if kind == SHARED_KEY else f"Service/{rest}"
-    namespaces_at, classes_at, facts_at, flat_services, flat_slices, vsvips = snapshots.state.script(
+    namespaces_at, classes_at, facts_at, flat_services, flat_slices, vsvips, vip_change = snapshots.state.script(
         "services", key, ref
     )
     services = {flat_services[i]: orjson.loads(flat_services[i + 1]) for i in range(0, len(flat_services), 2)}
@@ -66,6 +66,7 @@ def read_snapshot(snapshots: Snapshots, key: str, facts: Facts | None = None) ->
         {id_: vip for id_, vip in standing.items() if vip is not None},
         snapshots.nodes(),
         snapshots.pods(services),
+        vip_change == snapshots.digest,
     )
     return snapshot, facts or snapshots.facts_at(facts_at)
 

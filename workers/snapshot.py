@@ -68,6 +68,7 @@ class Snapshots:
     def __init__(self, state: State, mirror: Mirror, settings: Settings) -> None:
         self.state = state
         self.mirror = mirror
+        self.digest = settings.digest()
         self.default_secret = f"{settings.pod_namespace}/{DEFAULT_SECRET}"
         self.on_nodes = settings.service_type is ServiceType.NODE_PORT
         self.in_node_ports = settings.service_type is ServiceType.NODE_PORT_LOCAL

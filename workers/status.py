@@ -7,12 +7,13 @@ when the Ingress no longer names it or is no longer ours.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
+
+import orjson
 
 from shared.errors import AkoError, AviConflict, AviRefused, KubeError, KubeNotFound, SettingsError
 from shared.kube import KubeClient
@@ -31,12 +32,17 @@ from workers.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
 
+NOT_APPLIED = "NotApplied"
+
 
 class Reporter:
     """Turns the problems of a run into Events, once each: a repeated run says what is new among them."""
 
     def __init__(self, state: State, kube: KubeClient, *, events: bool = True, pod: tuple[str, str] = ("", "")) -> None:
-        """`pod` is our own as (namespace, name), which mistakes in the settings concern; no name: there is none."""
+        """`pod` is our own as (namespace, name), which mistakes in the settings concern; no name: there is none.
+
+        What concerns a shard, and so a whole cluster, is told on that namespace.
+        """
         self.state = state
         self.mirror = Mirror(state)
         self.kube = kube
@@ -48,22 +54,23 @@ class Reporter:
         key = claim.key
         problems = [on for problem in result.problems for on in self._placed(key, problem)]
         if isinstance(result.error, AviRefused | AviConflict):
-            problems += self._placed(key, Problem("", "", "", "NotApplied", f"{key}: {result.error}"))
+            problems += self._placed(key, Problem("", "", "", NOT_APPLIED, f"{key}: {result.error}"))
         if isinstance(result.error, SettingsError) and self.pod[1]:
             problems.append(Problem("Pod", *self.pod, "InvalidSettings", str(result.error)))
         if key == keys.RESYNC:
             self._refused(result.error)
-        digests = {_digest(problem): problem for problem in problems}
-        known = set(claim.problems.split())
-        if digests.keys() == known:
+        problems = sorted(set(problems), key=astuple)
+        known = problems_in(claim.problems)
+        if problems == known:
             return
-        for digest, problem in digests.items():
-            if digest not in known:
+        for problem in problems:
+            if problem not in known:
                 claim.progress = time.monotonic()  # there may be one for each of a thousand nodes
                 self.event(problem)
         with bounded():
             if problems:
-                self.state.client.hset(self.state.key("problems"), key, " ".join(sorted(digests)))
+                text = orjson.dumps([astuple(problem) for problem in problems]).decode()
+                self.state.client.hset(self.state.key("problems"), key, text)
             else:
                 self.state.client.hdel(self.state.key("problems"), key)
 
@@ -107,12 +114,19 @@ class Reporter:
         if kind in KINDS:
             served = [id_.split("/") for id_ in services_of(self.mirror, key)]
             return [replace(problem, kind="Service", namespace=ns, name=name) for ns, name in served]
+        if kind == "shard":
+            return [replace(problem, kind="Namespace", namespace=self.pod[0], name=self.pod[0])]
         if kind != "host":
             return []
         ids = sorted(member.partition(" ")[2].partition("/")[2] for member in self.mirror.naming(host))
         return [
             replace(problem, kind="Ingress", namespace=id_.partition("/")[0], name=id_.partition("/")[2]) for id_ in ids
         ]
+
+
+def problems_in(text: str) -> list[Problem]:
+    """The problems of one key as they are kept in Redis; "" is none, as is what an older release kept."""
+    return [Problem(*fields) for fields in orjson.loads(text)] if text.startswith("[") else []
 
 
 class StatusRuns:
@@ -273,7 +287,3 @@ def _keep_unknown(
     order = {host: place for place, host in enumerate(hosts)}
     rows = sorted([*wanted["ingress"], *kept], key=lambda row: order[row["hostname"]])
     return {"ingress": rows, "annotations": {**current["annotations"], **wanted["annotations"]}}
-
-
-def _digest(problem: Problem) -> str:
-    return hashlib.sha256(repr(problem).encode()).hexdigest()[:12]

@@ -181,6 +181,28 @@ class Ledger:
         answer = self.state.script("hold", claim.key, claim.token, claim.incarnation, *flat)
         return self._answered(answer)
 
+    def note_census(self, began: int, objects: int, drifted: int, orphans: int) -> None:
+        """Keeps what a census that has ended found: objects of ours, keys to look at for them, objects of no key."""
+        found = {"objects": objects, "drifted": drifted, "orphans": orphans}
+        text = orjson.dumps({"began": began, "ended": self.now(), **found}).decode()
+        with bounded():
+            self.state.client.hset(self.state.key("meta"), "census", text)
+
+    def last_census(self) -> dict[str, int] | None:
+        """What `note_census` kept; `began` and `ended` are Redis time in microseconds. None before the first one."""
+        (text,) = self.state.fields("meta", ["census"])
+        return orjson.loads(text) if text else None
+
+    def allow_vip_change(self, digest: str, seconds: int) -> None:
+        """Lets VIPs lose addresses under the settings with this digest, for so long."""
+        with bounded():
+            self.state.client.set(self.state.key("vip_change"), digest, ex=seconds)
+
+    def allows_vip_change(self, digest: str) -> bool:
+        """Whether VIPs may lose addresses under the settings with this digest."""
+        with bounded():
+            return self.state.client.get(self.state.key("vip_change")) == digest
+
     def close_census(self, claim: Claim, began: int, types: Sequence[str]) -> list[str]:
         """Ends a census of `types`: what it did not see becomes uncertain; returns the owners of that."""
         return self._census("census_end", claim, began, types)

@@ -1,6 +1,6 @@
 -- What the Services of a key need. ARGV[1]: the key; then refs whose members are its Services.
 -- Returns {versions of the cached kinds and of the facts, Services of the key (flat id, JSON), slices (flat Service id,
--- {JSON}), vsvips in its ledger (flat id, JSON)}.
+-- {JSON}), vsvips in its ledger (flat id, JSON), digest of the settings under which VIPs may lose addresses}.
 local services, slices, vsvips, seen = {}, {}, {}, {}
 for i = 2, #ARGV do
   for _, member in ipairs(call('SMEMBERS', P .. 'ix:' .. ARGV[i])) do
@@ -34,4 +34,5 @@ return {
   services,
   slices,
   vsvips,
+  call('GET', P .. 'vip_change') or '',
 }

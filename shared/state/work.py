@@ -27,7 +27,7 @@ MILLION = 1_000_000
 class Claim:
     """A key that is ours for a while. `valid_until` is on this process's monotonic clock.
 
-    `problems` are the digests of what was last reported for the key, "" for nothing; `lost` counts the leases lost
+    `problems` is what was last reported for the key as JSON, "" for nothing; `lost` counts the leases lost
     since it last finished; `held`: a census keeps it from writing (see `workers.guard`).
     """
 

@@ -16,12 +16,16 @@ from simulator.avi.sessions import Sessions
 from simulator.server import RESET, Answer, Headers, Request, Response
 
 KEPT_CALLS = 50_000
+_VSVIP = re.compile(r"/api/vsvip(/|\?|$)")
 ACTIONS = ("status", "timeout", "reset", "expire")
 
 
 @dataclass(slots=True)
 class Call:
-    """One call of the API. `status` is None while it runs and 0 when the connection was reset instead of an answer."""
+    """One call of the API. `status` is None while it runs and 0 when the connection was reset instead of an answer.
+
+    `vip` is what a write of a vsvip was answered: the addresses that the controller gave.
+    """
 
     n: int
     method: str
@@ -33,13 +37,14 @@ class Call:
     name: str = ""
     error: str = ""
     body: Any = None
+    vip: Any = None
     started: float = field(default=0.0, repr=False)
 
     def shown(self) -> dict[str, Any]:
         """The entry as JSON."""
         out = {"n": self.n, "method": self.method, "path": self.path, "status": self.status, "ms": round(self.ms, 3)}
         out |= {"tenant": self.tenant, "version": self.version, "t": self.started}
-        out |= {key: value for key in ("name", "error", "body") if (value := getattr(self, key))}
+        out |= {key: value for key in ("name", "error", "body", "vip") if (value := getattr(self, key))}
         return out
 
 
@@ -66,6 +71,8 @@ class Audit:
         call.status = answer.status if isinstance(answer, Response) else 0
         if call.status >= 400 and isinstance(answer, Response):
             call.error = _sentence(answer.body)
+        elif call.method in {"POST", "PUT", "PATCH"} and _VSVIP.match(call.path) and isinstance(answer, Response):
+            call.vip = orjson.loads(answer.body)["vip"]
 
     def shown(self, since: int) -> list[dict[str, Any]]:
         """The calls with a number above `since`."""

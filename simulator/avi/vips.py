@@ -8,6 +8,8 @@ together with `auto_allocate_ip`); it need not lie in a static range.
 
 A PUT that leaves an allocated address out keeps it, matched by `vip_id` (*assumed*). Another address or another vip_id
 is refused. A family that is no longer asked for is given back.
+
+A controller may answer before it has allocated: addresses of the families in `late` are given by `Writer.deliver`.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Allocator:
         self._holders: dict[tuple[str, str], str] = {}  # (VRF uuid, address) -> vsvip uuid
         self._next: dict[tuple[str, int], int] = {}  # (network uuid, first address of a range) -> where to look next
         self.license_tier = "ENTERPRISE"
+        self.late: set[str] = set()
 
     def settle(self, uuid: str, vrf: str, vips: list[Vip], old: list[Vip]) -> None:
         """Completes `vips` (the new ones of the vsvip `uuid`) with addresses and takes these; gives back those that
@@ -76,7 +79,7 @@ class Allocator:
                 vip[field]["addr"] = canonical(vip[field]["addr"], version, field)
                 if had and had["addr"] != vip[field]["addr"]:
                     raise ApiError(400, CHANGED_IP)
-            elif family in wanted:
+            elif family in wanted and (had or family not in self.late):
                 vip[field] = dict(had) if had else {"addr": self._free(vrf, vip, family, taken), "type": family}
             if field not in vip:
                 continue

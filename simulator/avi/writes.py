@@ -103,6 +103,15 @@ class Writer:
             raise ApiError(403, f"The object belongs to tenant {record.tenant}, the call is made in another one")
         return record
 
+    def deliver(self) -> None:
+        """Gives every vsvip the addresses that were late (see `Allocator`); from now on none is."""
+        self._allocator.late.clear()
+        for record in list(self._store.of_type("vsvip")):
+            old = record.body.get("vip", [])
+            vips = [dict(vip) for vip in old]
+            self._allocator.settle(record.uuid, self._vrf(record, record.body), vips, old)
+            self._store.replace(record, {**record.body, "vip": vips}, record.refs)
+
     def _put(self, record: Record, body: Any) -> None:
         resolver = Resolver(self._scopes, self._store, record.tenant, record.cloud or None)
         new = self._schema.ingest(record.type, body, resolver)

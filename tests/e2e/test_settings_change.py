@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +64,35 @@ def test_ipv6_is_added_to_running_vips(two_hosts: Scene) -> None:
     assert addresses(scene) == kept
     wait_for(lambda: any(":" in row["ip"] for row in scene.status(0)), what="the IPv6 address in the status")
     assert scene.pids() == before
+    both_addresses = every_address(scene)
+
+    # Taking the IPv6 address away again is held until somebody asks for it.
+    del network["v6cidr"]
+    write(scene, NetworkSettings={"vipNetworkList": [network]})
+    settled(scene)
+    assert every_address(scene) == both_addresses
+    asked = resync(scene)
+    assert asked.returncode == 3, asked.stderr
+    assert {each["outcome"] for each in json.loads(asked.stdout)["vips"]} == {"held"}
+    allowed = resync(scene, "--allow-vip-change")
+    assert allowed.returncode == 0, allowed.stderr
+    found = json.loads(allowed.stdout)
+    assert [each["outcome"] for each in found["vips"]] == ["changed"] * len(kept)
+    assert (found["objects"] > 0, found["orphans"]) == (True, 0)
+    assert vips(scene) == [{"ip_address"}] * len(kept)
+    assert addresses(scene) == kept
+
+
+def every_address(scene: Scene) -> dict[str, Any]:
+    return {name: vsvip["vip"][0] for name, vsvip in scene.ours("vsvip").items()}
+
+
+def resync(scene: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`ako resync`, with the environment of the pipeline."""
+    command = [sys.executable, "-m", "cli.main", "resync", "--output", "json", "--timeout", "30", *arguments]
+    return subprocess.run(
+        command, env={**os.environ, **scene.stack.environ}, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_a_typo_stops_writing_until_it_is_mended(two_hosts: Scene) -> None:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv6Network
 from typing import Any
 
 import pytest
 
 from bench import world as cluster
 from shared.guard import CONFIRM_AFTER, mass
-from shared.settings.model import Credentials, VipNetwork
-from shared.state import LedgerEntry
+from shared.settings.model import Credentials
 from shared.state.work import MILLION
 from tests.workers.model.world import load_balancer
 from tests.workers.site import PASSWORD, Site, site
-from workers import guard, owned
+from workers import guard
 from workers.assembly import build
-from workers.guard import Hold, Losses, addresses_lost, decide
-from workers.model.types import AviObject
+from workers.guard import Hold, Losses, decide
 
 HOSTS = 8
 TYPES = (
@@ -156,9 +154,8 @@ def test_a_new_host_is_served_while_others_are_held(here: Site) -> None:
     [
         ({"namespace_label": ("avi", "onn")}, "objects of type virtualservice"),
         ({"blocked_namespaces": frozenset({cluster.NAMESPACE})}, "objects of type poolgroup"),
-        ({"vip_networks": (VipNetwork("net2", cidr=IPv4Network("10.20.0.0/16")),)}, "VIP addresses"),
     ],
-    ids=["namespaceSelector", "blockedNamespaceList", "vipNetworkList"],
+    ids=["namespaceSelector", "blockedNamespaceList"],
 )
 def test_a_typo_in_the_settings_takes_nothing_away(here: Site, fields: dict[str, Any], what: str) -> None:
     """Settings that would empty the controller or give back every address are held, and so are the statuses."""
@@ -273,32 +270,6 @@ def test_a_minute_of_the_same_is_needed() -> None:
     more, _ = decide(losses(30, *"abcdefgh"), {"host:a": Hold(1000, frozenset("abcdefg"))}, 2000)
     assert more["host:a"].since == 2000
     assert decide(losses(30, *"abcdefgh"), {"host:a": Hold(1000, frozenset("abcdefg"))}, 1000 + minute) == ({}, [])
-
-
-def vsvip(network: str, **subnets: Any) -> AviObject:
-    place = {"network_ref": f"/api/network/?name={network}", **{n: s for n, s in subnets.items() if n != "kind"}}
-    vip = {"vip_id": "0", "auto_allocate_ip": True, "ipam_network_subnet": place}
-    if "kind" in subnets:
-        vip["auto_allocate_ip_type"] = subnets["kind"]
-    return AviObject("vsvip", "admin", "v", {"name": "v", "vip": [vip]})
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        (vsvip("net1", kind="V4_V6"), set()),
-        (vsvip("net1"), {"2001:db8::1"}),
-        (vsvip("net1", kind="V6_ONLY"), {"10.0.0.1"}),
-        (vsvip("net2", kind="V4_V6"), {"10.0.0.1", "2001:db8::1"}),
-        (None, {"10.0.0.1", "2001:db8::1"}),
-    ],
-)
-def test_which_addresses_a_change_gives_back(wanted: AviObject | None, expected: set[str]) -> None:
-    """A family that goes, another network, or the end of the vsvip give addresses back; anything else none."""
-    stands = vsvip("net1", kind="V4_V6").body
-    extra = {"v4": ["10.0.0.1"], "v6": ["2001:db8::1"]}
-    entry = LedgerEntry("vsvip/admin/v", "u", "1", owned.extract("vsvip", stands), extra=extra)
-    assert addresses_lost(entry, wanted) == expected
 
 
 def test_services_are_held_like_hosts(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from workers.model.markers import PARENT_METADATA, marker, service_metadata, wit
 from workers.model.pools import POOL
 from workers.model.served import Path
 from workers.model.servers import Server, servers_of
-from workers.model.services import Group, Listener, Member, families_asked, read_services
+from workers.model.services import Group, Listener, Member, families_asked, network_families, read_services
 from workers.model.types import (
     AviObject,
     Desired,
@@ -55,12 +55,19 @@ def desired_services(snapshot: ServiceSnapshot, settings: Settings, facts: Facts
     fqdns = list(dict.fromkeys(name for member in group.members for name in member.names))
     pools = [_pool(member, each, group, snapshot, context) for member in group.members for each in member.listeners]
     objects = (
-        vsvip_of(group.name, set(fqdns), group.tenant, context, group.vip),
+        _vsvip(group, fqdns, context),
         *pools,
         _policy_set(group, context),
         _virtual_service(group, fqdns, context),
     )
     return Desired(objects, tuple(dict.fromkeys(group.problems)), services=_served(group))
+
+
+def _vsvip(group: Group, fqdns: list[str], context: Context) -> AviObject:
+    """The VIP; a family that the network has and the Services do not want is let go by them, not by the settings."""
+    released = frozenset(family.value.lower() for family in network_families(context) - group.vip.families)
+    made = vsvip_of(group.name, set(fqdns), group.tenant, context, group.vip)
+    return replace(made, vip_held=group.vip_held, released=released)
 
 
 def _served(group: Group) -> dict[str, ServedService | None]:

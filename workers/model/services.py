@@ -26,7 +26,7 @@ from workers.model.context import Context
 from workers.model.families import Families, in_words
 from workers.model.service_accept import age_of, holder_of, names_wanted, service_acceptance, tenant_for
 from workers.model.types import Problem, ServiceSnapshot, StandingVip, object_id
-from workers.model.vips import VSVIP, WantedVip
+from workers.model.vips import VIP_CHANGE_HELD, VSVIP, WantedVip, vip_change_held
 
 _FAMILIES = {"IPv4": Family.V4, "IPv6": Family.V6}
 PROTOCOLS = ("TCP", "UDP", "SCTP")
@@ -60,7 +60,8 @@ class Member:
 class Group:
     """The Services of one key: what their virtual service is called, whose it is, and the members that are served.
 
-    `shared` is the key of a shared VIP, "" for a virtual service of one Service. `frozen`: one of them uses what this
+    `shared` is the key of a shared VIP, "" for a virtual service of one Service. `vip_held`: the VIP stays as it
+    stands, since the network in the settings has one of its families no more. `frozen`: one of them uses what this
     release does not serve. `accepted` are the ids of all that are ours, the refused ones too.
     """
 
@@ -70,6 +71,7 @@ class Group:
     tenant: str
     members: list[Member] = field(default_factory=list)
     vip: WantedVip = field(default_factory=lambda: WantedVip(families.NONE, {}))
+    vip_held: bool = False
     frozen: bool = False
     accepted: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -238,6 +240,12 @@ class _Reading:
             self.group.say(service, "VipHeld", text)
             return self.held
         asked, row = frozenset(families_asked(service)), self._row(service)
+        if kept := self._kept(service) & row.given:
+            addresses = self.standing.addresses if self.standing is not None else {}
+            lost = [addresses[family] for family in Family if family in kept]
+            self.group.say(service, VIP_CHANGE_HELD, vip_change_held(self.group.name, lost))
+            self.group.vip_held = True
+            return row.given
         if row.outcome == "documented":
             warning = not row.given or asked != families.V4
             for path, text in refusals("object", settings, Known(service=_id(service))):
@@ -261,9 +269,16 @@ class _Reading:
     def _row(self, service: dict[str, Any]) -> families.Row:
         """What the table of families says of the Service."""
         settings, asked = self.context.settings, frozenset(families_asked(service))
-        network = families.families_of(settings.vip_networks[0]) if settings.vip_networks else families.V4
         policy = families.policy_of(service["lb"]["policy"], asked)
+        network = network_families(self.context) | self._kept(service)
         return families.decide(families.GATE in settings.gates, policy, asked, network)
+
+    def _kept(self, service: dict[str, Any]) -> Families:
+        """What the VIP has and the Service asks for, while the network in the settings has it no more."""
+        if self.standing is None or self.snapshot.vip_change:
+            return families.NONE
+        has = frozenset(self.standing.addresses) & frozenset(families_asked(service))
+        return has - network_families(self.context)
 
     def _lacking(self, asked: Families, network: Families, given: Families) -> str:
         """Why a Service gets less than it asks for, or nothing."""
@@ -332,6 +347,12 @@ class _Reading:
             else:
                 found.append(name)
         return found
+
+
+def network_families(context: Context) -> Families:
+    """The families that the VIP network in the settings can give."""
+    vips = context.settings.vip_networks
+    return families.families_of(vips[0]) if vips else families.V4
 
 
 def preferred(service: Mapping[str, Any]) -> tuple[dict[Family, Address], list[str]]:

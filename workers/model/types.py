@@ -53,7 +53,8 @@ class AviObject:
     `body` is what a POST sends, references as `/api/<type>/?name=<name>`. `requires` names objects of *other* keys
     that must stand first, with the key that makes them. A certificate's body holds the digest of the PEM text in
     place of the text, and no key; `secret` says where the executor finds both. `kept`: the object is wanted as it
-    stands, whatever it holds; it is neither written nor created.
+    stands, whatever it holds; it is neither written nor created. Of a vsvip, `vip_held`: its VIP is wanted as it
+    stands; `released`: the families ("v4", "v6") whose address its owner lets go by itself.
     """
 
     type: str
@@ -63,6 +64,8 @@ class AviObject:
     requires: Mapping[ObjectId, WorkKey] = field(default_factory=lambda: NOTHING_REQUIRED)
     secret: SecretRef | None = None
     kept: bool = False
+    vip_held: bool = False
+    released: frozenset[str] = frozenset()
 
     @property
     def id(self) -> ObjectId:
@@ -230,7 +233,8 @@ class ServiceSnapshot:
 
     `services` are those of the key: one, or all that share a VIP. `claimants` are other Services, and `ingresses`
     Ingresses, that may have one of the DNS names that these want. `vips` are the key's own vsvips that stand;
-    `nodes` are there in NodePort mode only, `pods` as for hosts.
+    `nodes` are there in NodePort mode only, `pods` as for hosts. `vip_change`: the settings may take addresses
+    away from a VIP.
     """
 
     key: WorkKey
@@ -243,6 +247,7 @@ class ServiceSnapshot:
     vips: Mapping[ObjectId, StandingVip] = field(default_factory=dict)
     nodes: tuple[dict[str, Any], ...] = ()
     pods: Mapping[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    vip_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ prefix written with host bits means its network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from workers.model.markers import with_checksum
 from workers.model.types import AviObject
 
 VSVIP = "vsvip"
+VIP_CHANGE_HELD = "VipChangeHeld"
 
 
 class WantedVip(NamedTuple):
@@ -47,6 +48,13 @@ def vsvip_of(
     if fqdns:
         body["dns_info"] = [{"fqdn": fqdn} for fqdn in sorted(fqdns)]
     return AviObject(VSVIP, tenant, service, with_checksum(body, "vsvip_cloud_config_cksum"))
+
+
+def vip_change_held(name: str, lost: Iterable[str]) -> str:
+    """In words, why the VIP of a vsvip is left as it is, with the addresses that it would lose."""
+    takes = f"The VIP network in the settings would take {' and '.join(lost)} away from the VIP {name}"
+    action = "If that is wanted, run `ako resync --allow-vip-change`; if not, put vipNetworkList back"
+    return f"{takes}, so the VIP is left as it is, and all else goes on. {action}."
 
 
 def _vip(context: Context) -> dict[str, Any]:

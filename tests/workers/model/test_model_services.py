@@ -69,10 +69,12 @@ def test_bodies_are_those_worked_out_by_hand(path: Path) -> None:
     assert [family.value for family in served.families] == case["families"]
 
 
-def answer(*manifests: dict[str, Any], vips: dict[str, StandingVip] | None = None, **changes: Any) -> tuple[Any, ...]:
+def answer(
+    *manifests: dict[str, Any], vips: dict[str, StandingVip] | None = None, vip_change: bool = False, **changes: Any
+) -> tuple[Any, ...]:
     """(served Services, (name, reason) of what is told, desired) of the one key of these Services."""
     made = World(settings(**{**V4_ONLY, **changes})).apply(AVI_CLASS, *manifests)
-    made.vips = vips or {}
+    made.vips, made.vip_change = vips or {}, vip_change
     (key,) = made.service_keys()
     desired = made.services(key)
     told = [(problem.name, problem.reason) for problem in desired.problems]
@@ -170,6 +172,23 @@ def test_a_vip_that_stands_is_never_moved(wanted: str, reason: str | None, sent:
     assert told == ([("db", reason)] if reason else [])
     (vip,) = desired.objects[0].body["vip"]
     assert vip.get("ip_address") == sent
+
+
+@pytest.mark.parametrize("policy", ["RequireDualStack", "PreferDualStack"])
+def test_a_family_that_the_network_has_no_more_is_kept_until_asked(policy: str) -> None:
+    """The VIP stays as it stands, the Service stays served and is told; asked for, the table of families counts."""
+    both = {Family.V4: "10.10.0.9", Family.V6: "2001:db8:10::9"}
+    standing = {"vsvip/admin/c1--red-db": StandingVip(frozenset(Family), both)}
+    service = load_balancer(families=["IPv4", "IPv6"], ipFamilyPolicy=policy)
+    served, told, desired = answer(service, vips=standing, **GATE)
+    assert (served, told) == (["red/db"], [("db", "VipChangeHeld")])
+    (message,) = [problem.message for problem in desired.problems]
+    assert "2001:db8:10::9 away" in message
+    assert desired.objects[0].vip_held
+    served, told, _ = answer(service, vips=standing, vip_change=True, **GATE)
+    refused = policy == "RequireDualStack"
+    assert served == ([] if refused else ["red/db"])
+    assert told[0] == ("db", "FamiliesRefused" if refused else "FewerFamilies")
 
 
 @pytest.mark.parametrize("vips", [{}, SHARED_STANDING], ids=["nothing", "a VIP"])

@@ -123,6 +123,7 @@ class World:
     standing: set[str] = field(default_factory=set)
     day: int = pems.DAY
     vips: dict[str, StandingVip] = field(default_factory=dict)
+    vip_change: bool = False
 
     def apply(self, *manifests: dict[str, Any]) -> World:
         project = PROJECT | {kind.name: kind.project for kind in kinds_for(self.settings)}
@@ -202,6 +203,7 @@ class World:
             self.vips,
             tuple(self.of("Node").values()),
             self.host_snapshot("").pods,
+            self.vip_change,
         )
         return desired_services(snapshot, self.settings, self.facts)
 
