@@ -72,7 +72,7 @@ class Audit:
         if call.status >= 400 and isinstance(answer, Response):
             call.error = _sentence(answer.body)
         elif call.method in {"POST", "PUT", "PATCH"} and _VSVIP.match(call.path) and isinstance(answer, Response):
-            call.vip = orjson.loads(answer.body)["vip"]
+            call.vip = orjson.loads(answer.body).get("vip")
 
     def shown(self, since: int) -> list[dict[str, Any]]:
         """The calls with a number above `since`."""
