@@ -5,6 +5,7 @@ The handlers of `status` and `resync` have files of their own.
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from workers.contact import ANY
 from workers.execute import Executor, entry_of
 from workers.facts import name_of
 from workers.model.certificates import desired_default_certificates
+from workers.model.families import of_network
 from workers.model.hosts import desired_host
 from workers.model.l4 import desired_services
 from workers.model.layout import layout_of
@@ -29,13 +31,14 @@ from workers.model.routes import desired_routes
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
 from workers.model.types import AviObject, Desired, Problem, SharedPart, object_id
-from workers.model.vips import VSVIP
+from workers.model.vips import VSVIP, families_allocated
 from workers.outcome import Result, backoff
 from workers.parts import merge_shared
 from workers.reconcile import Handler, ObjectRuns, row_of
 from workers.scope import expand
 from workers.services import KINDS, lacks_preferred, read_snapshot, row_of_services
 from workers.snapshot import Snapshots
+from workers.unserved import unserved
 
 SHARED_TRIES = 8
 LONGEST_ADDRESS_WAIT = 60.0
@@ -79,7 +82,8 @@ class Handlers:
 
         result, desired, view = self.objects.run(claim, compute)
         lacking, view = self._addresses(claim, desired, view)
-        return replace(_until_addressed(result, claim, lacking), row=row_of(desired, view))
+        problems = (*result.problems, *unserved(desired, fqdn, of_network(self.settings)))
+        return replace(_until_addressed(result, claim, lacking), row=row_of(desired, view), problems=problems)
 
     def shard(self, claim: Claim) -> Result:
         """A shared parent, its vsvip and what hangs on it."""
@@ -112,7 +116,12 @@ class Handlers:
 
         result, desired, view = self.objects.run(claim, compute)
         lacking, view = self._addresses(claim, desired, view)
-        result = replace(_until_addressed(result, claim, lacking), row=row_of_services(desired, view))
+        found = [
+            unserved(desired, each.name, families_allocated(each)) for each in desired.objects if each.type == VSVIP
+        ]
+        problems = (*result.problems, *itertools.chain(*found))
+        result = _until_addressed(result, claim, lacking)
+        result = replace(result, row=row_of_services(desired, view), problems=problems)
         if isinstance(result.error, AviRefused) and lacks_preferred(desired, view):
             # Another key may be letting go of the address just now: a Service that has come to share it, or renamed.
             result = replace(result, delay=backoff(claim.failures))
@@ -205,9 +214,7 @@ class Handlers:
 
 def _lacks(wanted: AviObject, addresses: Mapping[str, Any]) -> bool:
     """Whether a vsvip still has no address of a family that it allocates."""
-    families = {"V6_ONLY": ("v6",), "V4_V6": ("v4", "v6")}
-    kind = wanted.body["vip"][0].get("auto_allocate_ip_type", "")
-    return any(not addresses.get(family) for family in families.get(kind, ("v4",)))
+    return any(not addresses.get(family.value.lower()) for family in families_allocated(wanted))
 
 
 def _until_addressed(result: Result, claim: Claim, lacking: bool) -> Result:

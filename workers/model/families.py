@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.addresses import Family
-from shared.settings.model import VipNetwork
+from shared.settings.model import Settings, VipNetwork
 
 GATE = "IPv6LoadBalancer"
 
@@ -83,6 +83,11 @@ def policy_of(written: str, asked: Families) -> str:
     if written in (PREFER, REQUIRE):
         return written
     return PREFER if asked == BOTH else SINGLE
+
+
+def of_network(settings: Settings) -> Families:
+    """What the VIP network in the settings can give; without one IPv4, as the controller does."""
+    return families_of(settings.vip_networks[0]) if settings.vip_networks else V4
 
 
 def families_of(network: VipNetwork) -> Families:

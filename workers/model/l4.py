@@ -15,11 +15,12 @@ from shared.loadbalancer import APPLICATION_PROFILE, DISABLE_TRAFFIC, SKIP_NODE_
 from shared.settings.model import ServiceType, Settings
 from workers.model import names
 from workers.model.context import Context, context_for
+from workers.model.families import of_network
 from workers.model.markers import PARENT_METADATA, marker, service_metadata, with_checksum
 from workers.model.pools import POOL
 from workers.model.served import Path
 from workers.model.servers import Server, servers_of
-from workers.model.services import Group, Listener, Member, families_asked, network_families, read_services
+from workers.model.services import Group, Listener, Member, families_asked, read_services
 from workers.model.types import (
     AviObject,
     Desired,
@@ -65,7 +66,7 @@ def desired_services(snapshot: ServiceSnapshot, settings: Settings, facts: Facts
 
 def _vsvip(group: Group, fqdns: list[str], context: Context) -> AviObject:
     """The VIP; a family that the network has and the Services do not want is let go by them, not by the settings."""
-    released = frozenset(family.value.lower() for family in network_families(context) - group.vip.families)
+    released = frozenset(family.value.lower() for family in of_network(context.settings) - group.vip.families)
     made = vsvip_of(group.name, set(fqdns), group.tenant, context, group.vip)
     return replace(made, vip_held=group.vip_held, released=released)
 

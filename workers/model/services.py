@@ -270,7 +270,7 @@ class _Reading:
         """What the table of families says of the Service."""
         settings, asked = self.context.settings, frozenset(families_asked(service))
         policy = families.policy_of(service["lb"]["policy"], asked)
-        network = network_families(self.context) | self._kept(service)
+        network = families.of_network(self.context.settings) | self._kept(service)
         return families.decide(families.GATE in settings.gates, policy, asked, network)
 
     def _kept(self, service: dict[str, Any]) -> Families:
@@ -278,7 +278,7 @@ class _Reading:
         if self.standing is None or self.snapshot.vip_change:
             return families.NONE
         has = frozenset(self.standing.addresses) & frozenset(families_asked(service))
-        return has - network_families(self.context)
+        return has - families.of_network(self.context.settings)
 
     def _lacking(self, asked: Families, network: Families, given: Families) -> str:
         """Why a Service gets less than it asks for, or nothing."""
@@ -347,12 +347,6 @@ class _Reading:
             else:
                 found.append(name)
         return found
-
-
-def network_families(context: Context) -> Families:
-    """The families that the VIP network in the settings can give."""
-    vips = context.settings.vip_networks
-    return families.families_of(vips[0]) if vips else families.V4
 
 
 def preferred(service: Mapping[str, Any]) -> tuple[dict[Family, Address], list[str]]:

@@ -50,6 +50,12 @@ def vsvip_of(
     return AviObject(VSVIP, tenant, service, with_checksum(body, "vsvip_cloud_config_cksum"))
 
 
+def families_allocated(vsvip: AviObject) -> frozenset[Family]:
+    """The families of which a wanted vsvip gets addresses."""
+    kind = vsvip.body["vip"][0].get("auto_allocate_ip_type", "V4_ONLY")
+    return frozenset(family for family in Family if family.value in kind)
+
+
 def vip_change_held(name: str, lost: Iterable[str]) -> str:
     """In words, why the VIP of a vsvip is left as it is, with the addresses that it would lose."""
     takes = f"The VIP network in the settings would take {' and '.join(lost)} away from the VIP {name}"
