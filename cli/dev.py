@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -192,8 +193,18 @@ class _Demo:
         if self.manifests:
             lines.append(f"Edit a file in {self.folder}: what changes on the controller is printed here.")
             lines += _suggestions(self.folder)
+        lines.append(f"In another terminal: . {self._environment()} && ako status --watch")
         lines += [f"Or: {kubectl} get ingress --all-namespaces", "Ctrl-C ends everything."]
         self.screen.say("\n".join(lines))
+
+    def _environment(self) -> Path:
+        """A file for a shell of the same user, by which `ako status` and the like find this pipeline."""
+        names = ("AKO_VALUES", "AKO_REDIS_URL", "CTRL_IPADDRESS", "KUBECONFIG")
+        path = self.stack.directory / "environment"
+        path.touch(mode=0o600)
+        environ = self.stack.environ
+        path.write_text("".join(f"export {name}={shlex.quote(environ[name])}\n" for name in names if name in environ))
+        return path
 
     def _seconds(self) -> float:
         return time.monotonic() - self.begun

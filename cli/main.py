@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from cli import conformance, dev, orphans, preflight, resync, services, validate
+from cli import conformance, dev, explain, orphans, preflight, resync, services, status, validate, work
 from cli.logs import LEVELS
 from shared.errors import AkoError, SettingsError
 
@@ -29,9 +29,21 @@ def build_parser() -> argparse.ArgumentParser:
     _add_dev(commands)
     _add_validate(commands)
     _add_preflight(commands)
+    _add_status(commands)
+    _add_explain(commands)
+    _add_work(commands)
+    _add_locks(commands)
     _add_resync(commands)
     _add_orphans(commands)
     _add_conformance(commands)
+    completion = commands.add_parser(
+        "completion",
+        help="print what a shell completes our command lines by",
+        description='For bash: eval "$(ako completion bash)"; zsh and fish alike, or write it where the shell looks.',
+        allow_abbrev=False,
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    completion.set_defaults(run=_completion)
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(run=_version)
     return parser
@@ -134,6 +146,64 @@ def _add_preflight(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.set_defaults(run=preflight.run)
 
 
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "status",
+        help="what is served, and what is not and why",
+        description="Reads Redis alone and writes nothing. Exit code 0: everything is served; 3: something is not; "
+        "1: it could not be told.",
+        allow_abbrev=False,
+    )
+    _add_read(parser)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="namespace/name of an Ingress or Service, or a host")
+    parser.add_argument("--namespace", default="", help="this namespace only")
+    parser.add_argument("--watch", action="store_true", help="show it again whenever it changes, until Ctrl-C")
+    parser.set_defaults(run=status.run)
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="why something is as it is: inputs, wanted objects, what stands, what is waited for",
+        description="Reads Redis alone and writes nothing. Exit code 0: nothing is left to do for it; 3: something is; "
+        "1: it could not be told.",
+        allow_abbrev=False,
+    )
+    _add_read(parser)
+    parser.add_argument("what", metavar="WHAT", help="a work key, a host, or namespace/name of an Ingress or Service")
+    parser.set_defaults(run=explain.run)
+
+
+def _add_work(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "work",
+        help="what is due, running, waiting and failing; or try again now",
+        description="Without --retry it writes nothing. Exit code 0: nothing fails; 3: something does; 1: it could "
+        "not be told.",
+        allow_abbrev=False,
+    )
+    _add_read(parser)
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="these work keys only (default: all unfinished ones)")
+    parser.add_argument("--retry", action="store_true", help="run the KEYs now, or without any all that fail")
+    parser.set_defaults(run=work.run)
+
+
+def _add_locks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "locks",
+        help="which worker holds which key, for how long, and who leads",
+        description="Reads Redis alone and writes nothing.",
+        allow_abbrev=False,
+    )
+    _add_read(parser)
+    parser.set_defaults(run=work.locks)
+
+
+def _add_read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
+
+
 def _add_resync(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "resync",
@@ -142,14 +212,13 @@ def _add_resync(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "is put right. Exit code 0: done; 3: done, and a VIP change is still held or was refused; 1: not in time.",
         allow_abbrev=False,
     )
-    parser.add_argument("--values", metavar="FILE", help="values.yaml (default: $AKO_VALUES, else environment only)")
+    _add_read(parser)
     parser.add_argument(
         "--allow-vip-change",
         action="store_true",
         help="let VIPs lose the addresses that the VIP network of the present settings takes away; for an hour",
     )
     parser.add_argument("--timeout", type=_seconds, default=300.0, metavar="SECONDS", help="default: %(default)g")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
     parser.set_defaults(run=resync.run)
 
 
@@ -202,6 +271,13 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         help="for /healthz and /readyz; 0 takes a free one (default: AKOSettings.apiServerPort)",
     )
     parser.add_argument("--ready-file", metavar="FILE", help="write the URL of /readyz as JSON to FILE once listening")
+
+
+def _completion(options: argparse.Namespace) -> int:
+    import shtab  # noqa: PLC0415 - no other command needs it
+
+    print(shtab.complete(build_parser(), options.shell))
+    return 0
 
 
 def _version(_: argparse.Namespace) -> int:

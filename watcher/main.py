@@ -151,7 +151,8 @@ class Watcher:
         self._begin_after = self._clock() + LOOK_EVERY
         settings = self._settings
         kinds = self._given_kinds or kinds_for(settings)
-        epoch = self._mirror.begin(settings.digest(), allow_mass_delete=self._timing.allow_mass_delete)
+        name = self._lease.holder if self._lease is not None else identity()
+        epoch = self._mirror.begin(settings.digest(), allow_mass_delete=self._timing.allow_mass_delete, name=name)
         log.info("epoch %d on incarnation %s begins", epoch.number, epoch.incarnation)
         session = Session(
             self._mirror, epoch, self._publish, [kind.name for kind in kinds], wake=self._wake, clock=self._clock

@@ -34,16 +34,12 @@ from shared.settings.model import Settings
 from shared.state import Claim, Ledger, State, keys
 from shared.state.work import MILLION
 from workers import owned
+from workers.compute import wanted_by
 from workers.contact import ANY
-from workers.model.certificates import desired_default_certificates
-from workers.model.hosts import desired_host
-from workers.model.l4 import desired_services
-from workers.model.layout import layout_of
 from workers.model.routes import desired_routes
-from workers.model.shards import desired_shard
-from workers.model.types import AviObject, Desired, Facts, Problem, object_id
+from workers.model.types import AviObject, Facts, Problem, object_id
 from workers.parts import routes_taken
-from workers.services import KINDS, read_snapshot, services_of
+from workers.services import KINDS, services_of
 from workers.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
@@ -152,7 +148,7 @@ class Guard:
             claim.progress = time.monotonic()
             if key in leaving and keys.split(key)[0] in {"host", *KINDS}:
                 continue
-            desired = self._desired(key, facts)
+            desired = wanted_by(key, facts, self.settings, self.snapshots, self.ledger)
             if desired is None or desired.frozen:
                 continue
             wanted = {each.id: each for each in desired.objects}
@@ -170,22 +166,6 @@ class Guard:
             return {shard for owner in owners for shard in rows.get(owner, ())}
 
         return (shards_of(leaving) | leaving) - shards_of(set(standing) - leaving)
-
-    def _desired(self, key: str, facts: Facts) -> Desired | None:
-        """What a key would want; None for a kind of key that has no objects of its own."""
-        kind, rest = keys.split(key)
-        if kind == "host":
-            return desired_host(self.snapshots.host(rest, facts)[0], self.settings, facts)
-        if kind == "shard":
-            tenant, _, parent = rest.partition("/")
-            layout = layout_of(self.settings)
-            snapshot, _ = self.snapshots.shard(tenant, parent, layout, self.ledger.standing_of, facts)
-            return desired_shard(snapshot, self.settings, facts)
-        if kind == "certificate":
-            return desired_default_certificates(self.snapshots.default_certificate(facts)[0], self.settings, facts)
-        if kind in KINDS:
-            return desired_services(read_snapshot(self.snapshots, key, facts)[0], self.settings, facts)
-        return None
 
     def _inside(
         self, key: str, ids: Iterable[str], wanted: Mapping[str, AviObject], gone: set[str], losses: Losses

@@ -138,7 +138,7 @@ class ObjectRuns:
         contact = False
         for attempt in range(REPLANS + 1):
             desired = compute()
-            view = self.ledger.view(claim.key, _outside(desired))
+            view = self.ledger.view(claim.key, outside(desired))
             settled, rechecks = self._settle(claim, desired, view)
             if settled:
                 contact = True
@@ -147,14 +147,14 @@ class ObjectRuns:
             if desired.frozen:
                 return Result(problems=desired.problems), desired, view
             desired = self._held(desired, view)
-            made = plan(desired, _plan_view(claim.key, view))
+            made = plan(desired, plan_view(claim.key, view))
             execution = self.executor.run(claim, made.operations)
             contact = contact or execution.contact
             if not execution.replan or attempt == REPLANS:
                 break
         recheck = max((left for id_, left in rechecks.items() if id_ not in execution.done), default=0.0)
         if execution.done or execution.errors:
-            view = self.ledger.view(claim.key, _outside(desired))
+            view = self.ledger.view(claim.key, outside(desired))
         return self._result(claim, desired, made, execution, recheck, contact), desired, view
 
     def _held(self, desired: Desired, view: LedgerView) -> Desired:
@@ -182,7 +182,7 @@ class ObjectRuns:
 
     def _view(self, claim: Claim, desired: Desired, settled: Mapping[str, LedgerEntry | None]) -> LedgerView:
         """The ledger as the plan may see it; of what was just read, that counts."""
-        view = self.ledger.view(claim.key, _outside(desired))
+        view = self.ledger.view(claim.key, outside(desired))
         own = {id_: entry for id_, entry in view.own.items() if id_ not in settled}
         own.update({id_: entry for id_, entry in settled.items() if entry is not None})
         others = {id_: known for id_, known in view.others.items() if known[0] != claim.key}
@@ -233,7 +233,7 @@ def _matters(id_: str) -> bool:
     return id_.startswith(("pool/", "virtualservice/"))
 
 
-def _outside(desired: Desired) -> list[str]:
+def outside(desired: Desired) -> list[str]:
     """Ids whose owner the plan must know: what is wanted, and what must stand first."""
     ids: dict[str, None] = {}
     for wanted in desired.objects:
@@ -242,7 +242,8 @@ def _outside(desired: Desired) -> list[str]:
     return list(ids)
 
 
-def _plan_view(key: str, view: LedgerView) -> View:
+def plan_view(key: str, view: LedgerView) -> View:
+    """The ledger's view of a key as its plan sees it, everything uncertain settled."""
     own = {
         id_: Entry(id_, key, entry.uuid, entry.last_modified, dict(entry.owned), entry.references, "")
         for id_, entry in view.own.items()

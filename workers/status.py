@@ -21,6 +21,7 @@ from shared.projection import load_balancer_status
 from shared.settings.model import ServiceType, Settings
 from shared.state import Claim, Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
+from shared.state.work import MILLION
 from workers.annotations import ask_for_node_ports
 from workers.model.accept import acceptance, hosts_of, in_domains, ingress_problems, tenant_of
 from workers.model.context import Context, context_for
@@ -52,6 +53,8 @@ class Reporter:
     def report(self, claim: Claim, result: Result) -> None:
         """Emits what is new. Events are best effort: a failure is logged and forgotten."""
         key = claim.key
+        if result.error is not None:
+            self._keep_error(key, result.error)
         problems = [on for problem in result.problems for on in self._placed(key, problem)]
         if isinstance(result.error, AviRefused | AviConflict):
             problems += self._placed(key, Problem("", "", "", NOT_APPLIED, f"{key}: {result.error}"))
@@ -73,6 +76,12 @@ class Reporter:
                 self.state.client.hset(self.state.key("problems"), key, text)
             else:
                 self.state.client.hdel(self.state.key("problems"), key)
+
+    def _keep_error(self, key: str, error: AkoError) -> None:
+        """For `ako status`: the error of a key's last run, until one is done."""
+        at = int(time.time() * MILLION)
+        with bounded():
+            self.state.client.hset(self.state.key("errors"), key, orjson.dumps([at, str(error)]).decode())
 
     def _refused(self, error: AkoError | None) -> None:
         """Tells every worker, for its /readyz, why the last census failed: the support matrix refused, or no answer."""
@@ -177,7 +186,8 @@ class StatusRuns:
         if accepted.ours:
             tenant = tenant_of(ingress["ns"], namespaces, context)
             hosts = [host for host in hosts_of(ingress, context) if _may_show(host, id_, snapshot.rows, context)]
-            vips = self._vips({host: row for host, row in snapshot.rows.items() if host in hosts}, tenant)
+            rows = {host: row for host, row in snapshot.rows.items() if host in hosts}
+            vips = vips_of(rows, tenant, self.ledger)
             served = ingress_status(ingress, vips, self.settings, facts, current=current, tenant=tenant)
             wanted = _keep_unknown(served, current, hosts, vips)
         path = f"/apis/networking.k8s.io/v1/namespaces/{ingress['ns']}/ingresses/{ingress['name']}"
@@ -203,14 +213,6 @@ class StatusRuns:
             )
             self.reporter.event(Problem("Service", namespace, name, reason, f"{text} for {name}", warning=False))
         return Result()
-
-    def _vips(self, rows: Mapping[str, Any], tenant: str) -> dict[str, HostVips]:
-        """What stands for each host of the Ingress; hosts that don't stand yet are left out."""
-        faces = {host: row["faces"][tenant] for host, row in rows.items() if tenant in row.get("faces", {})}
-        asked = {tuple(owned) for face in faces.values() for owned in (face["vsvip"], *face["services"])}
-        entries = self.ledger.entries(sorted(asked))
-        found = {host: _vips_of(rows[host], face, entries, tenant) for host, face in faces.items()}
-        return {host: vips for host, vips in found.items() if vips is not None}
 
     def _write(self, path: str, current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         """Writes what differs of an object's status and annotations; True when the rows of the status did."""
@@ -254,6 +256,15 @@ class StatusRuns:
         texts += [("Removed", f"Removed virtualservice for {host}") for host in sorted(before - after) if host]
         for reason, message in texts:
             self.reporter.event(Problem("Ingress", ingress["ns"], ingress["name"], reason, message, warning=False))
+
+
+def vips_of(rows: Mapping[str, Any], tenant: str, ledger: Ledger) -> dict[str, HostVips]:
+    """What stands in a tenant for each host of these rows; hosts that don't stand yet are left out."""
+    faces = {host: row["faces"][tenant] for host, row in rows.items() if tenant in row.get("faces", {})}
+    asked = {tuple(owned) for face in faces.values() for owned in (face["vsvip"], *face["services"])}
+    entries = ledger.entries(sorted(asked))
+    found = {host: _vips_of(rows[host], face, entries, tenant) for host, face in faces.items()}
+    return {host: vips for host, vips in found.items() if vips is not None}
 
 
 def _may_show(host: str, ingress: str, rows: Mapping[str, Any], context: Context) -> bool:

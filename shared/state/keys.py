@@ -9,6 +9,9 @@ from __future__ import annotations
 
 RESYNC = "resync"
 
+KINDS = frozenset({"host", "shard", "certificate", "lb", "lbshared", "routes", "segroup", "status", "change", RESYNC})
+"""What a key begins with."""
+
 
 def host_key(fqdn: str) -> str:
     """Everything that is built for one FQDN."""

@@ -12,6 +12,7 @@ local SERVED = P .. 'served' -- key of Services -> what their statuses say (fini
 local ALONE, HELD, LEAVING = P .. 'alone', P .. 'held', P .. 'leaving'
 local ALONE_AFTER = 3 -- lost leases
 local WRITING = P .. 'writing' -- key -> the object that its run is writing by PUT
+local ERRORS = P .. 'errors' -- key -> the error of its last run, and when; gone when a run is done
 local MOVED = P .. 'moved' -- hosts whose Ingresses or Secrets have changed since their last finished run
 
 local function call(...) return redis.call(...) end
@@ -167,7 +168,7 @@ local function mark(key, strength, class, cause, now)
 end
 
 local function forget(key)
-  for _, hash in ipairs({ CAUSE, CLASS, FAILURES, WAITED, LOST }) do call('HDEL', hash, key) end
+  for _, hash in ipairs({ CAUSE, CLASS, FAILURES, WAITED, LOST, ERRORS }) do call('HDEL', hash, key) end
   call('SREM', LEAVING, key)
 end
 

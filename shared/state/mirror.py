@@ -40,13 +40,13 @@ class Mirror:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def begin(self, digest: str, *, allow_mass_delete: bool = False) -> Epoch:
+    def begin(self, digest: str, *, allow_mass_delete: bool = False, name: str = "") -> Epoch:
         """Becomes the leader: a new epoch, a new incarnation if Redis is empty or was restarted.
 
-        With `allow_mass_delete` no census holds anything back (see `workers.guard`).
+        `name` is the watcher's, for people. With `allow_mass_delete` no census holds anything back (`workers.guard`).
         """
         number, incarnation, run_id, mirror, ledger = self.state.script(
-            "begin", uuid.uuid4().hex[:12], digest, "1" if allow_mass_delete else "0"
+            "begin", uuid.uuid4().hex[:12], digest, "1" if allow_mass_delete else "0", name
         )
         return Epoch(int(number), incarnation, run_id, mirror == "1" and ledger == "1")
 

@@ -61,19 +61,17 @@ class Site:
         self.redis_url = redis_url
         self.environ = environ
         self.avi_url = avi_url
-        self.settings = load(
-            environ.get("AKO_VALUES"),
-            {
-                "CLUSTER_NAME": "bench",
-                "CTRL_IPADDRESS": avi_url,
-                "CNI_PLUGIN": "flannel",
-                "NODE_NETWORK_LIST": '[{"networkName":"node-net","cidrs":["10.50.0.0/24"]}]',
-                "VIP_NETWORK_LIST": '[{"networkName":"net1","cidr":"10.10.0.0/16"}]',
-                "IP_FAMILY": "V4",
-                "AKO_REDIS_URL": redis_url,
-                **environ,
-            },
-        ).settings
+        self.environment = {
+            "CLUSTER_NAME": "bench",
+            "CTRL_IPADDRESS": avi_url,
+            "CNI_PLUGIN": "flannel",
+            "NODE_NETWORK_LIST": '[{"networkName":"node-net","cidrs":["10.50.0.0/24"]}]',
+            "VIP_NETWORK_LIST": '[{"networkName":"net1","cidr":"10.10.0.0/16"}]',
+            "IP_FAMILY": "V4",
+            "AKO_REDIS_URL": redis_url,
+            **environ,
+        }
+        self.settings = load(environ.get("AKO_VALUES"), self.environment).settings
         self.simulator = simulator
         self.kube = Kube()
         credentials = Credentials("admin", PASSWORD)

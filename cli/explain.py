@@ -1,0 +1,157 @@
+"""`ako explain`: why a host, an Ingress, a Service or a work key is as it is. It writes nothing and asks Redis alone.
+
+For each key: what it is doing and why, what went wrong, what it is computed from, each object that it wants or has on
+the controller with what would be done to it now, and what it waits for. The model and the plan are those of the
+workers, so what is shown is what a run would do, had it begun at this moment. Certificates are named by the digest of
+their text; a key or a password is nowhere.
+
+Exit code 0: nothing is left to do; 3: something is; 1: it can't be told. `--output json` is a list with an object for
+each key; docs/commands.md lists the fields.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from cli.served import read
+from cli.site import IDLE, Site
+from cli.work import as_json, in_words
+from shared.errors import AkoError
+from shared.state import LedgerView, keys
+from workers.compute import wanted_by
+from workers.model.types import Desired
+from workers.plan import Plan, plan
+from workers.reconcile import outside, plan_view
+from workers.services import services_of
+from workers.vipchange import hold
+
+LEFT = 3  # exit code
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command. Raises AkoError for a name that is neither a key, nor a host, nor an object of ours."""
+    site = Site.of(options)
+    found = [_explained(site, key) for key in _keys(site, options.what)]
+    if options.output == "json":
+        print(json.dumps(found, indent=2, default=str))
+    else:
+        print("\n\n".join("\n".join(_text(site, each)) for each in found))
+    return LEFT if any(_is_left(each) for each in found) else 0
+
+
+def _keys(site: Site, what: str) -> list[str]:
+    """The keys that a name on the command line means, those that decide first."""
+    if keys.split(what)[0] in keys.KINDS and (":" in what or what == keys.RESYNC):
+        return [what]
+    chosen: list[str] = []
+    for served in read(site, [what]):
+        for line in served.lines:
+            if what in (line.host, served.id):
+                chosen += [line.key, *_shards_of(site, line.key)]
+        chosen.append(keys.status_key(served.kind, served.id))
+    return list(dict.fromkeys(chosen))
+
+
+def _shards_of(site: Site, key: str) -> list[str]:
+    facts = site.known_facts()
+    desired = wanted_by(key, facts, site.settings, site.snapshots, site.ledger) if facts else None
+    return list(desired.shards) if desired else []
+
+
+def _explained(site: Site, key: str) -> dict[str, Any]:
+    facts = site.known_facts()
+    if facts is None:
+        raise AkoError("the controller has not been read yet", action="`ako status` shows what is missing for that")
+    found: dict[str, Any] = {
+        **as_json(site.key(key), site.now),
+        "waitsFor": site.waits(key),
+        "inputs": _inputs(site, key),
+    }
+    desired = wanted_by(key, facts, site.settings, site.snapshots, site.ledger)
+    if desired is None:
+        return {**found, "objects": [], "plan": None}
+    view = site.ledger.view(key, outside(desired))
+    if not site.ledger.allows_vip_change(site.meta.get("digest", "")):
+        desired = hold(desired, view.own)
+    made = Plan() if desired.frozen else plan(desired, plan_view(key, view))
+    return {**found, "frozen": desired.frozen, "objects": list(_objects(desired, view, made)), "plan": made.to_dict()}
+
+
+def _inputs(site: Site, key: str) -> dict[str, list[str]]:
+    """The Kubernetes objects that a key is computed from, by kind."""
+    kind, rest = keys.split(key)
+    found: dict[str, set[str]] = {}
+    if kind == "host":
+        snapshot, _ = site.snapshots.host(rest)
+        found = {
+            "Ingress": {f"{each['ns']}/{each['name']}" for each in snapshot.ingresses},
+            "Service": set(snapshot.services),
+            "EndpointSlice": {f"{each['ns']}/{each['name']}" for slices in snapshot.slices.values() for each in slices},
+            "Secret": set(snapshot.secrets),
+        }
+    elif kind in ("lb", "lbshared"):
+        found = {"Service": set(services_of(site.mirror, key))}
+    elif kind == "status":
+        found = {rest.partition("/")[0]: {rest.partition("/")[2]}}
+    return {name: sorted(ids) for name, ids in found.items() if ids}
+
+
+def _objects(desired: Desired, view: LedgerView, made: Plan) -> Iterator[dict[str, Any]]:
+    """Each object that is wanted or stands, with what would be done to it now."""
+    todo = {operation.id: operation.to_dict() for operation in made.operations}
+    waits = {wait.id: wait for wait in made.waits}
+    wanted = {each.id: each for each in desired.objects}
+    for id_ in sorted({*wanted, *view.own}):
+        entry = view.own.get(id_)
+        stands = "no" if entry is None else "uncertain" if entry.intent else "yes"
+        if id_ in todo:
+            action = todo[id_]["operation"]
+        elif id_ in waits:
+            action = f"waits until {waits[id_].on} {'stands' if waits[id_].reason == 'stands' else 'is gone'}"
+        else:
+            action = "none" if id_ in wanted else "left alone"
+        yield {
+            "id": id_,
+            "wanted": id_ in wanted,
+            "stands": stands,
+            "action": action,
+            "fields": todo.get(id_, {}).get("fields", []),
+            "uuid": entry.uuid if entry else "",
+            "vipHeld": id_ in wanted and wanted[id_].vip_held,
+        }
+
+
+def _is_left(found: dict[str, Any]) -> bool:
+    acting = any(each["action"] != "none" or each["vipHeld"] for each in found["objects"])
+    return acting or bool(found["error"]) or found["state"] not in (IDLE, "later")
+
+
+def _text(site: Site, found: dict[str, Any]) -> Iterator[str]:
+    yield found["key"]
+    state = site.key(found["key"])
+    yield f"  is           {in_words(state, site.now)}" + (f", because of {state.cause}" if state.cause else "")
+    if state.worker:
+        yield f"  worker       {state.worker}"
+    if state.error:
+        yield f"  last error   {state.error} ({state.failures} failures in a row)"
+    if state.lost:
+        yield f"  lost leases  {state.lost} in a row: its workers die or hang"
+    if state.held:
+        yield "  held         a census would take much away; a second one has to agree (MassDeleteHeld)"
+    for problem in state.problems:
+        yield f"  told         {problem.kind} {problem.namespace}/{problem.name}: {problem.reason}: {problem.message}"
+    for on in found["waitsFor"]:
+        yield f"  waits for    {on}"
+    for kind, ids in found["inputs"].items():
+        yield f"  computed of  {kind}: {', '.join(ids)}"
+    if found.get("frozen"):
+        yield "  frozen       it uses what this release does not serve; what stands is left as it is"
+    for each in found["objects"]:
+        what = each["action"] + (f" ({', '.join(each['fields'])})" if each["fields"] else "")
+        if each["vipHeld"]:
+            what += ", its VIP is held: `ako resync --allow-vip-change`"
+        stands = {"yes": "stands", "no": "is missing", "uncertain": "is uncertain"}[each["stands"]]
+        yield f"  {each['id']}: {'wanted' if each['wanted'] else 'not wanted'}, {stands}; to do: {what}"
