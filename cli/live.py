@@ -1,4 +1,4 @@
-"""What watcher and worker share: settings that follow their sources, the log level, /readyz, Events.
+"""What watcher and worker share: settings that follow their sources, the log level, /readyz, /metrics, Events.
 
 With settings that are not usable a process starts all the same, and stays: unready, with the mistakes in its log once,
 in /readyz and as an Event on its own pod, until the file is mended. A supervisor that restarted it again and again
@@ -15,17 +15,20 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cli import logs
 from cli.processes import write_ready
-from shared.errors import KubeError
+from shared.errors import KubeError, StateUnavailable
+from shared.exposition import render
 from shared.health import HealthServer
 from shared.kube import KubeClient
 from shared.settings import early_gates
 from shared.settings.flat import CONFIGMAP
 from shared.settings.follow import Follower, Reading, Sources
 from shared.settings.reach import API_SERVER_GATE, refuse_api_server
+from shared.state import State
+from shared.state.figures import Figures, read_figures
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ Status = Callable[[], dict[str, Any]]
 class Live:
     """The common part of a long-running process. SIGTERM and SIGINT set `stop` and end the waiting for settings."""
 
-    def __init__(self, options: argparse.Namespace, *, credentials: bool) -> None:
+    def __init__(self, options: argparse.Namespace, role: Literal["watcher", "worker"], *, credentials: bool) -> None:
         logs.set_up(options.log_level or "INFO")
         self.stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,6 +54,8 @@ class Live:
         self._level = options.log_level
         self._mended = False  # whether the next usable reading ends a time without one
         self._status: Status | None = None
+        self._role = role
+        self._redis: State | None = None
         self._health = self._serve(options)
         self.follower.subscribe(self._say)
         self.follower.start()
@@ -73,7 +78,7 @@ class Live:
         if port is None:
             settings = self.follower.reading.settings
             port = DEFAULT_PORT if settings is None else settings.pipeline.health_port
-        server = HealthServer(port, self.health)
+        server = HealthServer(port, self.health, self.metrics)
         if options.ready_file is not None:
             write_ready(Path(options.ready_file), f"http://127.0.0.1:{server.port}")
         return server
@@ -84,7 +89,29 @@ class Live:
         waiting: dict[str, Any] = {"alive": True, "ready": False, "reasons": []}
         status = waiting if self._status is None else self._status()
         reasons = [*problems, *status["reasons"]]
-        return {**status, "ready": bool(status["ready"] and not problems), "reasons": reasons}
+        settings = self.follower.reading.settings
+        digest = "" if settings is None else settings.digest()
+        return {"digest": digest, **status, "ready": bool(status["ready"] and not problems), "reasons": reasons}
+
+    def metrics(self) -> bytes:
+        """The text of /metrics."""
+        figures = self._figures()
+        return render(self._role, self.health(), figures, redis=self._redis is not None)
+
+    def _figures(self) -> Figures | None:
+        """The figures of the site; None while there is nothing to read them from."""
+        settings = self.follower.reading.settings
+        if self._redis is None:
+            if settings is None:
+                return None
+            self._redis = State(settings.pipeline.redis_url, settings.cluster_name)  # neither changes while we run
+        try:
+            return read_figures(self._redis)
+        except StateUnavailable as error:
+            log.debug("no figures of the site: %s", error)
+            return None
+        finally:
+            self._redis.close()  # each connection to /metrics has a thread of its own, and so has this one
 
     def _say(self, reading: Reading) -> None:
         """Says once what a reading means: what is wrong with it, or what is asked for and not done."""

@@ -268,7 +268,7 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         "--health-port",
         type=_port,
         metavar="PORT",
-        help="for /healthz and /readyz; 0 takes a free one (default: AKOSettings.apiServerPort)",
+        help="for /healthz, /readyz and /metrics; 0 takes a free one (default: AKOSettings.apiServerPort)",
     )
     parser.add_argument("--ready-file", metavar="FILE", help="write the URL of /readyz as JSON to FILE once listening")
 

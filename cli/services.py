@@ -31,7 +31,7 @@ def watcher(options: argparse.Namespace) -> int:
     from watcher.main import run  # noqa: PLC0415 - each command imports what it needs only
 
     _environment(options)
-    live = Live(options, credentials=False)
+    live = Live(options, "watcher", credentials=False)
     run(
         live.follower,
         live.kube,
@@ -48,7 +48,7 @@ def worker(options: argparse.Namespace) -> int:
     if options.concurrency is not None:
         os.environ["AKO_CONCURRENCY"] = str(options.concurrency)
     _environment(options)
-    live = Live(options, credentials=True)
+    live = Live(options, "worker", credentials=True)
     reading = live.follower.usable()
     if reading is None or reading.settings is None:
         return 0

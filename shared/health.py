@@ -2,7 +2,7 @@
 
 `/healthz` answers 200 while the process makes progress and 503 when its main loop hangs, so that Kubernetes restarts
 it. `/readyz` answers 200 or 503 with the same report as JSON: `reasons` says in sentences what is missing. The report
-never holds a credential. Plain HTTP, read only, one thread per connection.
+never holds a credential. `/metrics` is for Prometheus. Plain HTTP, read only, one thread per connection.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from shared.errors import AkoError
+from shared.exposition import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ SECONDS = 5.0  # for one request
 
 # Returns at least `alive` (bool), `ready` (bool) and `reasons` (sentences, empty when ready); all of it JSON-able.
 Report = Callable[[], dict[str, Any]]
+Metrics = Callable[[], bytes]
 
 
 class _Server(ThreadingHTTPServer):
@@ -43,14 +45,17 @@ class _Server(ThreadingHTTPServer):
 
 
 class HealthServer:
-    """Serves the report of this process on `port` (0: a free one) until `close`. Raises AkoError when it is taken."""
+    """Serves report and metrics of this process on `port` (0: a free one) until `close`.
 
-    def __init__(self, port: int, report: Report) -> None:
+    Raises AkoError when the port is taken.
+    """
+
+    def __init__(self, port: int, report: Report, metrics: Metrics) -> None:
         try:
-            self._server = _Server(port, _handler(report))
+            self._server = _Server(port, _handler(report, metrics))
         except OSError as error:
             raise AkoError(
-                f"cannot listen on port {port} for /healthz and /readyz ({error.strerror})",
+                f"cannot listen on port {port} for /healthz, /readyz and /metrics ({error.strerror})",
                 action="Give another --health-port; 0 takes a free one",
             ) from None
         self.port: int = self._server.server_address[1]
@@ -62,23 +67,29 @@ class HealthServer:
         self._server.server_close()
 
 
-def _handler(report: Report) -> type[BaseHTTPRequestHandler]:
+def _handler(report: Report, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = SECONDS
 
         def do_GET(self) -> None:
-            asked = {"/healthz": "alive", "/readyz": "ready"}.get(self.path.partition("?")[0])
+            path = self.path.partition("?")[0]
+            if path == "/metrics":
+                self._send(200, CONTENT_TYPE, metrics())
+                return
+            asked = {"/healthz": "alive", "/readyz": "ready"}.get(path)
             if asked is None:
-                self._answer(404, {"error": "ask for /healthz or /readyz"})
+                self._answer(404, {"error": "ask for /healthz, /readyz or /metrics"})
                 return
             said = report()
             self._answer(200 if said[asked] else 503, said)
 
         def _answer(self, status: int, content: dict[str, Any]) -> None:
-            body = orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
+            self._send(status, "application/json", orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+
+        def _send(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

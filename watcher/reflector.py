@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from shared import telemetry
 from shared.errors import KubeBusy, KubeError, KubeGone, KubeNotFound, KubeUnreachable, StaleEpoch, StateUnavailable
 from shared.guard import CONFIRM_AFTER, mass
 from shared.kinds import Kind, Projection
@@ -127,6 +128,7 @@ class Reflector:
             except Exception as error:
                 # Not foreseen; the other kinds go on, readiness tells, and the next attempt starts from a list.
                 log.exception("%s: unexpected error", self.kind.name)
+                telemetry.defect("watch")
                 self._version = None
                 self._failed(error)
 
@@ -159,6 +161,7 @@ class Reflector:
         self._session.apply(self.kind.name, (), sorted(missing))
         self._version, self._applied, self._unpaged = version, set(), False
         self.state.listed = True
+        telemetry.listed(self.kind.name)
         self._session.listed(self.kind.name)
 
     def _missing(self, gone: set[str], known: int) -> set[str]:
@@ -198,7 +201,8 @@ class Reflector:
                     return
                 if batch:
                     said = True
-                    self._take(batch)
+                    with telemetry.taking(self.kind.name, len(batch)):
+                        self._take(batch)
                     self.state.progress = self._clock()
                 if said or self._clock() - opened >= SHORTEST_WATCH:
                     self._well()
@@ -209,6 +213,7 @@ class Reflector:
             self._version = None
         if not said and self._clock() - opened < SHORTEST_WATCH:
             raise KubeUnreachable("the watch ended at once", where=self._path)
+        telemetry.watch_ended(self.kind.name)
 
     def _take(self, batch: list[dict[str, Any]]) -> None:
         """Applies a batch of events: of each object the last state only, then deletions.
@@ -292,6 +297,7 @@ class Reflector:
     def _failed(self, error: Exception, *, phase: str = "waiting", at_least: float = 0.0) -> None:
         """Notes a failure and waits: not at all after the first 410 in a row, else by backoff."""
         self._failures += 1
+        telemetry.watch_ended(self.kind.name, error)
         state = self.state
         state.phase, state.error = phase, str(error)
         if state.failing_since is None:

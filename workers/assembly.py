@@ -8,6 +8,7 @@ import threading
 import uuid
 from dataclasses import dataclass
 
+from shared import telemetry
 from shared.avi.client import AviClient
 from shared.kube import KubeClient
 from shared.settings.model import Credentials, Settings
@@ -63,6 +64,7 @@ def build(settings: Settings, credentials: Credentials, kube: KubeClient, publis
         read_timeout=pipeline.read_timeout,
         max_in_flight=pipeline.max_in_flight,
         ipv6=CONTROLLER_GATE in settings.gates,
+        on_call=telemetry.controller_called,
     )
     executor = Executor(settings, ledger, avi, SecretReader(kube).read)
     reporter = Reporter(

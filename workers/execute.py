@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from shared import telemetry
 from shared.avi.client import AviClient
 from shared.errors import (
     AkoError,
@@ -122,6 +123,7 @@ class Executor:
             return self._learn(operation, error, execution)
         execution.done.add(operation.id)
         execution.contact = True
+        telemetry.operated(_verb(operation), operation.id.partition("/")[0], claim.cause)
         return record
 
     def settle(self, claim: Claim, entry: LedgerEntry, *, wanted: bool) -> tuple[LedgerEntry | None, float]:
@@ -218,9 +220,14 @@ class Executor:
 
 
 def _intent(operation: Operation) -> str:
+    verb = _verb(operation)
+    return "" if verb == "update" else verb
+
+
+def _verb(operation: Operation) -> str:
     if isinstance(operation, Create):
         return "create"
-    return "delete" if isinstance(operation, Delete) else ""
+    return "delete" if isinstance(operation, Delete) else "update"
 
 
 def _referred(wanted: AviObject) -> list[str]:

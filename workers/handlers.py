@@ -14,11 +14,13 @@ from typing import Any
 
 import orjson
 
+from shared import telemetry
 from shared.avi.client import AviClient
 from shared.errors import AviNotFound, AviRefused, AviStale, ClaimLost
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerView, Mirror, State, Work, keys
 from shared.state.connection import bounded
+from shared.state.figures import note_left_out
 from workers.contact import ANY
 from workers.execute import Executor, entry_of
 from workers.facts import name_of
@@ -27,7 +29,7 @@ from workers.model.families import of_network
 from workers.model.hosts import desired_host
 from workers.model.l4 import desired_services
 from workers.model.layout import layout_of
-from workers.model.routes import desired_routes
+from workers.model.routes import desired_routes, left_out
 from workers.model.segroup import desired_segroup
 from workers.model.shards import desired_shard
 from workers.model.types import AviObject, Desired, Problem, SharedPart, object_id
@@ -130,7 +132,9 @@ class Handlers:
     def routes(self, claim: Claim) -> Result:
         """Our static routes in a VRF."""
         snapshot, facts = self.snapshots.routes()
-        return self._shared(claim, desired_routes(snapshot, self.settings, facts))
+        desired = desired_routes(snapshot, self.settings, facts)
+        note_left_out(self.state, left_out(desired, self.settings))
+        return self._shared(claim, desired)
 
     def segroup(self, claim: Claim) -> Result:
         """Our label on the service engine group."""
@@ -208,6 +212,7 @@ class Handlers:
                     raise
                 time.sleep(random.uniform(0, min(1.0, 0.1 * 2**attempt)))  # noqa: S311 - jitter
             else:
+                telemetry.operated("update", part.type, claim.cause)
                 return []
         return []
 

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from shared import telemetry
 from shared.errors import StateUnavailable
 from shared.state import Claim, Work
 
@@ -82,6 +83,7 @@ class Keeper:
         try:
             for key in self.work.release(left):
                 log.warning("%s is handed back unfinished, since this worker ends", key)
+                telemetry.handed_back()
         except StateUnavailable as error:
             log.warning("%d keys are not handed back, their leases end: %s", len(left), error)
 
@@ -155,6 +157,7 @@ class Keeper:
             if not claim.finishing and not claim.given_up:
                 log.warning("the claim of %s is lost; its run writes nothing more", claim.key)
                 claim.given_up = True
+                telemetry.lease_lost()
 
     def _tick(self) -> None:
         tick = self.work.tick()

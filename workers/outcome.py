@@ -10,6 +10,7 @@ from shared.errors import (
     AkoError,
     AviAuthError,
     AviBusy,
+    AviConflict,
     AviNoFreeAddress,
     AviRefused,
     AviUnavailable,
@@ -17,6 +18,7 @@ from shared.errors import (
     KubeAuthError,
     KubeBusy,
     KubeForbidden,
+    SettingsError,
 )
 from shared.state.work import Outcome
 from workers.model.types import Problem
@@ -56,6 +58,12 @@ def waiting_delay(waited: int, *, for_lists: bool = False) -> float:
     by nobody before it was ever made, and then nobody says so.
     """
     return min(LONGEST_WAIT, (FIRST_LOOK if for_lists else FIRST_WAIT) * 2.0 ** min(waited, 8))
+
+
+def how_it_ended(result: Result) -> str:
+    """The outcome for people and metrics: what was refused is told from what failed otherwise."""
+    refused = isinstance(result.error, AviRefused | AviConflict | KubeForbidden | KubeAuthError | SettingsError)
+    return "refused" if refused else result.outcome
 
 
 def of_error(error: AkoError, failures: int) -> tuple[Outcome, float]:

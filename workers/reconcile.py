@@ -22,13 +22,14 @@ from typing import Any
 
 import orjson
 
+from shared import telemetry
 from shared.errors import AkoError, AviConflict, ClaimLost, KeyHeld, StateUnavailable
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, LedgerView, Work, keys
 from workers.execute import Execution, Executor
 from workers.keeper import Keeper
 from workers.model.types import Desired, Problem
-from workers.outcome import Result, Wait, of_error, waiting_delay
+from workers.outcome import Result, Wait, how_it_ended, of_error, waiting_delay
 from workers.plan import Entry, Plan, View, plan
 from workers.vipchange import hold
 
@@ -72,23 +73,26 @@ class Reconciler:
 
     def one(self, claim: Claim) -> None:
         """One run of one key, from the claim to the finish."""
-        try:
-            self._say_alone(claim)
-            result = HELD if claim.held else self._guarded(claim)
-            if result is not HELD:
-                self.report(claim, result)
-            self.work.finish(
-                claim,
-                result.outcome,
-                delay=result.delay,
-                row=result.row,
-                contact=result.contact,
-                waits=result.waits,
-            )
-        except ClaimLost as lost:
-            log.warning("run of %s ended: %s", claim.key, lost.message)
-        except StateUnavailable as error:
-            log.warning("run of %s ended without a finish, its lease will end: %s", claim.key, error.message)
+        with telemetry.running(keys.split(claim.key)[0]) as run:
+            try:
+                self._say_alone(claim)
+                result = HELD if claim.held else self._guarded(claim)
+                if result is not HELD:
+                    self.report(claim, result)
+                stands = self.work.finish(
+                    claim,
+                    result.outcome,
+                    delay=result.delay,
+                    row=result.row,
+                    contact=result.contact,
+                    waits=result.waits,
+                )
+                if stands != "lost":
+                    run.ended("held" if result is HELD else how_it_ended(result), result.error)
+            except ClaimLost as lost:
+                log.warning("run of %s ended: %s", claim.key, lost.message)
+            except StateUnavailable as error:
+                log.warning("run of %s ended without a finish, its lease will end: %s", claim.key, error.message)
 
     def _say_alone(self, claim: Claim) -> None:
         """Before the run, since it may be the last thing that this process does."""
@@ -117,6 +121,7 @@ class Reconciler:
             return Result(outcome, delay, error=error, contact=getattr(error, "status", 0) > 0)
         except Exception as error:  # a defect of ours in one key must not end the worker
             log.exception("run of %s failed on a defect", claim.key)
+            telemetry.defect("run")
             wrapped = AkoError(f"{type(error).__name__} while computing {claim.key}", where=claim.key)
             return Result("failed", of_error(wrapped, claim.failures)[1], error=wrapped)
 

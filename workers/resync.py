@@ -19,11 +19,12 @@ from shared.guard import CONFIRM_AFTER
 from shared.kube import KubeClient
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, State, Work, keys
+from shared.state.figures import note_left_out
 from workers.execute import entry_of
 from workers.facts import name_of, read_facts
 from workers.guard import Guard
 from workers.model.owners import MADE_TYPES, Owners, is_ours
-from workers.model.routes import looks_at_nodes
+from workers.model.routes import looks_at_nodes, routes_active
 from workers.model.types import Facts
 from workers.model.vips import VSVIP
 from workers.outcome import Result
@@ -61,6 +62,7 @@ class Census:
         """Reads the facts and every object of ours, then marks what has to be looked at."""
         facts = read_facts(self.avi, self.kube, self.settings)
         began = self.ledger.now()
+        known = self.state.fields("meta", ["ledger_complete"]) == ["1"]
         drifted: set[str] = set()
         count = 0
         owners = Owners(self.settings, service_keys(self.snapshots.mirror), self.snapshots.namespaces())
@@ -73,15 +75,21 @@ class Census:
         self._store(facts)
         drifted.update(self.ledger.close_census(claim, began, MADE_TYPES))
         log.info("census: %d objects of ours, %d keys to look at for them", count, len(drifted))
-        self.ledger.note_census(began, count, len(drifted), len(orphans))
+        self.ledger.note_census(began, count, len(drifted), len(orphans), known=known, interval=self._interval())
+        if not routes_active(self.settings):
+            note_left_out(self.state, {})  # nobody looks at them any more
         self.work.mark(released, "wake", "a census holds it no more", bulk=True)
         self.work.mark(sorted(drifted | self._all_keys(facts.vrf)), "need", "census", bulk=True)
         if self.settings.delete_config:
             return _deleting(count)
-        interval = self.settings.pipeline.resync_interval
+        interval = self._interval()
         if held:
             interval = min(interval or CONFIRM_AFTER, CONFIRM_AFTER)
         return Result("again" if interval else "done", interval, problems=held, contact=True)
+
+    def _interval(self) -> float:
+        """Seconds until the next census, if nothing brings it forward; 0: none follows."""
+        return 0.0 if self.settings.delete_config else self.settings.pipeline.resync_interval
 
     def _store(self, facts: Facts) -> None:
         if store_facts(self.state, facts):

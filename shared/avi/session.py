@@ -27,6 +27,7 @@ from shared.avi.calls import Answer, Call, refusal
 from shared.avi.transport import Endpoint, Wire, trust
 from shared.errors import AviAuthError, AviError, AviRefused, AviUnreachable
 from shared.settings.model import Credentials
+from shared.telemetry import CALLS_IN_FLIGHT
 
 log = logging.getLogger(__name__)
 
@@ -144,10 +145,12 @@ class AviSession:
         if call.body is not None:
             headers["Content-Length"] = str(len(call.body))
         started, status = time.monotonic(), 0
+        CALLS_IN_FLIGHT.inc()
         try:
             answer = self._wire().exchange(call, headers)
             status = answer.status
         finally:
+            CALLS_IN_FLIGHT.dec()
             seconds = time.monotonic() - started
             log.debug("%s: %d in %.1f ms", call, status, seconds * 1000)
             if self._on_call is not None:

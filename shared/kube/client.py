@@ -25,6 +25,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 import urllib3
 
+from shared import telemetry
 from shared.dialing import Connection, TlsConnection
 from shared.errors import KubeAuthError, KubeConflict, KubeError, KubeUnreachable
 from shared.kube.answers import error_of, parse
@@ -242,7 +243,8 @@ class KubeClient:
         deadline = time.monotonic() + (timeout or self._read_timeout)
         where = f"{method} {target.partition('?')[0]}"
         send = functools.partial(_send, method, target, data, content_type, deadline, where)
-        return parse(self._with_credentials(send), where=where)
+        with telemetry.kube_call(method, target):
+            return parse(self._with_credentials(send), where=where)
 
     def _with_credentials(self, call: Callable[[_Link], T]) -> T:
         """Carries out `call`, after a 401 once more with credentials that were read again."""

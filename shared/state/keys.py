@@ -8,6 +8,7 @@ A key names what it owns, never what to do: `host:shop.example.com`, `shard:admi
 from __future__ import annotations
 
 RESYNC = "resync"
+KINDS = ("host", "shard", "lb", "lbshared", "certificate", "routes", "segroup", "status", "change", RESYNC)
 
 KINDS = frozenset({"host", "shard", "certificate", "lb", "lbshared", "routes", "segroup", "status", "change", RESYNC})
 """What a key begins with."""

@@ -181,14 +181,20 @@ class Ledger:
         answer = self.state.script("hold", claim.key, claim.token, claim.incarnation, *flat)
         return self._answered(answer)
 
-    def note_census(self, began: int, objects: int, drifted: int, orphans: int) -> None:
-        """Keeps what a census that has ended found: objects of ours, keys to look at for them, objects of no key."""
-        found = {"objects": objects, "drifted": drifted, "orphans": orphans}
+    def note_census(
+        self, began: int, objects: int, drifted: int, orphans: int, *, known: bool = True, interval: float = 0.0
+    ) -> None:
+        """Keeps what a census that has ended found: objects of ours, keys to look at for them, objects of no key.
+
+        `known`: the ledger was complete before, so that what differs has changed since. `interval`: seconds until the
+        next census, 0 when none follows.
+        """
+        found = {"objects": objects, "drifted": drifted, "orphans": orphans, "known": known, "interval": interval}
         text = orjson.dumps({"began": began, "ended": self.now(), **found}).decode()
         with bounded():
             self.state.client.hset(self.state.key("meta"), "census", text)
 
-    def last_census(self) -> dict[str, int] | None:
+    def last_census(self) -> dict[str, Any] | None:
         """What `note_census` kept; `began` and `ended` are Redis time in microseconds. None before the first one."""
         (text,) = self.state.fields("meta", ["census"])
         return orjson.loads(text) if text else None

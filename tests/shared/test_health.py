@@ -19,7 +19,7 @@ REPORT: dict[str, Any] = {"alive": True, "ready": False, "reasons": ["Redis cann
 
 @pytest.fixture
 def server() -> Iterator[HealthServer]:
-    made = HealthServer(0, lambda: REPORT)
+    made = HealthServer(0, lambda: REPORT, lambda: b"up 1\n")
     yield made
     made.close()
 
@@ -48,4 +48,4 @@ def test_both_families_are_served(server: HealthServer) -> None:
 def test_a_taken_port_is_one_sentence(server: HealthServer) -> None:
     """A second server on the port says which port it is and what to give instead."""
     with pytest.raises(AkoError, match=f"cannot listen on port {server.port} .*--health-port"):
-        HealthServer(server.port, lambda: REPORT)
+        HealthServer(server.port, lambda: REPORT, lambda: b"")

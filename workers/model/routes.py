@@ -17,6 +17,7 @@ lie in each other.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,9 @@ from workers.model.nodes import node_addresses, node_problems
 from workers.model.podnetworks import Source, source_of
 from workers.model.types import Desired, Facts, Problem, RoutesSnapshot, SharedPart
 
+UNROUTED = frozenset(("NoNodeAddress", "PodNetworkTaken", "MalformedPodNetwork", "NoPodNetwork", "PodNetworksUnknown"))
+"""The reasons of problems that mean a pod network without a route; PodNetworksUnknown stands for all of them."""
+
 
 def routes_off(settings: Settings) -> str:
     """Why this cluster has no static routes at all, "" when it has. The SE group's label goes with them."""
@@ -55,6 +59,13 @@ def routes_active(settings: Settings) -> bool:
 def looks_at_nodes(settings: Settings) -> bool:
     """Whether the key of the routes has anything to do: it also tells in NodePort mode which nodes can't serve."""
     return routes_active(settings) or settings.service_type is ServiceType.NODE_PORT
+
+
+def left_out(desired: Desired, settings: Settings) -> dict[str, int]:
+    """How many pod networks are not routed, by the reason that the Event on the Node gives."""
+    if not routes_active(settings):
+        return {}
+    return dict(Counter(problem.reason for problem in desired.problems if problem.reason in UNROUTED))
 
 
 def desired_routes(snapshot: RoutesSnapshot, settings: Settings, facts: Facts) -> Desired:
