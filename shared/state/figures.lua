@@ -52,6 +52,12 @@ local function hash(name)
   return fields
 end
 
+-- A census that is under way holds objects that it has just found, without a reason; at its end it decides.
+local held = 0
+for _, reason in ipairs(call('HVALS', HELD)) do
+  if reason ~= '' then held = held + 1 end
+end
+
 -- Each a list of [kind, namespace, name, reason, text, warning].
 local problems, told = {}, call('HLEN', P .. 'problems')
 if told > tonumber(ARGV[2]) then
@@ -59,7 +65,9 @@ if told > tonumber(ARGV[2]) then
 else
   for _, text in ipairs(call('HVALS', P .. 'problems')) do
     local known, found = pcall(cjson.decode, text)
-    for _, problem in ipairs(known and type(found) == 'table' and found or {}) do count(problems, problem[4], 1) end
+    for _, problem in ipairs(known and type(found) == 'table' and found or {}) do
+      if type(problem) == 'table' and problem[4] then count(problems, problem[4], 1) end
+    end
   end
 end
 
@@ -68,7 +76,7 @@ for _, worker in ipairs(workers) do slots = slots + tonumber(call('HGET', P .. '
 local meta = call('HMGET', META, 'epoch', 'digest', 'mirror_complete', 'ledger_complete', 'breaker', 'census')
 local text = cjson.encode({
   due = due, later = later, claimed = claimed, oldest = oldest, failing = failing,
-  held = call('HLEN', HELD), standing = call('SCARD', STANDS), mirror = mirror,
+  held = held, standing = call('SCARD', STANDS), mirror = mirror,
   workers = #workers, slots = slots,
   epoch = tonumber(meta[1] or '0'), digest = meta[2] or '',
   mirror_complete = meta[3] == '1', ledger_complete = meta[4] == '1', breaker = tonumber(meta[5] or '0'),

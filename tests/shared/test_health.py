@@ -1,4 +1,4 @@
-"""What /healthz and /readyz answer, over a real socket."""
+"""What /healthz, /readyz and /metrics answer, over a real socket."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def test_alive_and_ready_are_two_answers(server: HealthServer) -> None:
     assert get(server, "/healthz") == (200, REPORT)
     assert get(server, "/readyz?verbose") == (503, REPORT)
     assert get(server, "/")[0] == 404
+
+
+def test_metrics_come_as_text(server: HealthServer) -> None:
+    """Prometheus gets the metrics with the content type of its text format, whatever it asks for beside them."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics?name[]=up", timeout=5) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert answer.read() == b"up 1\n"
 
 
 def test_both_families_are_served(server: HealthServer) -> None:
