@@ -118,7 +118,7 @@ def _retry(site: Site, named: list[str]) -> int:
     wanted = named or sorted(state.key for state in site.keys.values() if state.failing)
     unknown = [key for key in wanted if keys.split(key)[0] not in keys.KINDS]
     if unknown:
-        kinds = ", ".join(f"{kind}:..." for kind in sorted(keys.KINDS - {keys.RESYNC}))
+        kinds = ", ".join(f"{kind}:..." for kind in keys.KINDS if kind != keys.RESYNC)
         raise AkoError(f"{unknown[0]!r} is no work key", action=f"Keys are {kinds}, and {keys.RESYNC}")
     work = Work(site.state, worker="ako work", digest="", lease_ttl=site.settings.pipeline.lease_ttl)
     work.mark(wanted, "change", "ako work --retry")

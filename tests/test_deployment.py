@@ -65,11 +65,12 @@ def test_compose_files_fit_their_schema() -> None:
 
 def test_every_process_is_there() -> None:
     """Redis, both outer worlds, watcher, worker and Flower are services, each restarted when it dies."""
-    lasting = {"redis", "kube-api", "avi", "watcher", "worker", "flower"}
+    lasting = {"redis", "kube-api", "avi", "watcher", "worker", "flower", "prometheus", "grafana"}
     assert set(SERVICES) == lasting | {"cluster-setup"}
     assert {SERVICES[name]["restart"] for name in lasting} == {"unless-stopped"}
     assert SERVICES["cluster-setup"]["restart"] == "on-failure"
-    assert all("healthcheck" in SERVICES[name] for name in lasting)
+    assert {name for name in lasting if SERVICES[name].get("profiles")} == {"prometheus", "grafana"}
+    assert all("healthcheck" in SERVICES[name] for name in lasting - {"prometheus", "grafana"})
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -116,6 +117,22 @@ def test_every_variable_is_in_the_example() -> None:
     assert [name for name, default in used if example[name] != (default or "")] == []
 
 
+def test_the_monitoring_profile_hangs_together() -> None:
+    """Prometheus scrapes services and ports that are there and reads the rules; Grafana finds both of them."""
+    config = yaml.safe_load((ROOT / "deploy/monitoring/prometheus.yaml").read_text())
+    assert config["rule_files"] == ["alerts.yaml"]
+    lookups = [each for job in config["scrape_configs"] for each in job["dns_sd_configs"]]
+    found = {(name, each["port"]) for each in lookups for name in each["names"]}
+    health = {("watcher", 8080), ("worker", 8080)}
+    assert found == health
+    assert all("8080" in SERVICES[name]["command"] for name, _ in health)
+    source = yaml.safe_load((ROOT / "deploy/compose/grafana/datasources/prometheus.yaml").read_text())
+    assert source["datasources"][0]["url"] == "http://prometheus:9090"
+    dashboards = yaml.safe_load((ROOT / "deploy/compose/grafana/dashboards/ako.yaml").read_text())
+    folder = dashboards["providers"][0]["options"]["path"]
+    assert any(mount.split(":")[1].startswith(folder) for mount in SERVICES["grafana"]["volumes"])
+
+
 def test_each_password_is_made_anew() -> None:
     """The script fills every password with one of its own and leaves the rest of .env.example as it is."""
     made = [
@@ -126,8 +143,8 @@ def test_each_password_is_made_anew() -> None:
     ]
     first, second = (dict(line.split("=") for line in text.splitlines() if line and line[0] != "#") for text in made)
     passwords = {name for name in first if name.endswith("PASSWORD")}
-    assert len(passwords) == 3
-    assert len({first[name] for name in passwords} | {second[name] for name in passwords}) == 6
+    assert len(passwords) == 4
+    assert len({first[name] for name in passwords} | {second[name] for name in passwords}) == 8
     assert all(re.fullmatch("[0-9a-f]{32}", first[name]) for name in passwords)
     assert re.sub("(PASSWORD=).*", r"\1", made[0]) == (ROOT / ".env.example").read_text()
 

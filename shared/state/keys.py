@@ -9,8 +9,6 @@ from __future__ import annotations
 
 RESYNC = "resync"
 KINDS = ("host", "shard", "lb", "lbshared", "certificate", "routes", "segroup", "status", "change", RESYNC)
-
-KINDS = frozenset({"host", "shard", "certificate", "lb", "lbshared", "routes", "segroup", "status", "change", RESYNC})
 """What a key begins with."""
 
 
