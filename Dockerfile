@@ -17,7 +17,7 @@ ARG EXTRAS=[dev-server]
 RUN /opt/ako/bin/python -m pip install ".${EXTRAS}"
 
 FROM ${BASE}
-ENV PATH=/opt/ako/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/ako/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 AKO_LOG_FORMAT=json
 COPY --from=build /opt/ako /opt/ako
 # Where the simulated controller leaves its certificate: a new volume takes its owner from here.
 RUN mkdir -p /run/avi && chown 10001:10001 /run/avi

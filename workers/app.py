@@ -27,6 +27,7 @@ from workers.keeper import Publish
 log = logging.getLogger(__name__)
 
 LEAVE_SECONDS = 8.0  # how long runs may go on after SIGTERM before their claims are handed back
+SHOWN_KEYS = 10  # of a task, in Flower
 
 
 class Process:
@@ -53,13 +54,16 @@ class Process:
                 if before.pipeline.resync_interval != reading.settings.pipeline.resync_interval:
                     self._bring_census_forward(self._worker)
 
-    def run(self, keys: list[str], wake: str) -> bool:
-        """Takes a wake-up: looks at `keys`, then at whatever is ready. True when more is ready."""
+    def run(self, keys: list[str], wake: str, ended: list[str]) -> bool:
+        """Takes a wake-up: looks at `keys`, then at whatever is ready. True when more is ready.
+
+        `ended` is told each key with how its run ended.
+        """
         worker = self._worker
         if worker is None:
             return False  # the keys stay marked, and the next tick of a usable worker wakes one for them
         worker.reconciler.work.woken(wake)
-        return worker.reconciler.run(keys)
+        return worker.reconciler.run(keys, ended)
 
     def leave(self) -> None:
         """Begins to end: claims nothing more and hands back what is not finished in time. Returns at once."""
@@ -128,10 +132,18 @@ def hang_in(app: Celery, process: Process, follower: Follower) -> None:
     worker_shutting_down.connect(lambda **_: process.leave(), weak=False)
 
     @app.task(name=TASK)
-    def reconcile(keys: list[str], cause: str = "", wake: str = "") -> None:
-        """A wake-up. `cause` is for the reader of Flower."""
+    def reconcile(keys: list[str], cause: str = "", wake: str = "") -> str:
+        """A wake-up. `cause`, and the keys with their outcomes that come back, are for the reader of Flower."""
+        ended: list[str] = []
         try:
-            if process.run(keys, wake):
+            if process.run(keys, wake, ended):
                 publish(app, [], f"more is ready (after: {cause})"[:200], wake)
         except StateUnavailable as error:
             log.warning("woken for %s, but %s", ", ".join(keys), error.message)
+        return _in_short(ended)
+
+
+def _in_short(ended: list[str]) -> str:
+    """The first keys with their outcomes, and how many more there were."""
+    more = f" and {len(ended) - SHOWN_KEYS} more" if len(ended) > SHOWN_KEYS else ""
+    return (", ".join(ended[:SHOWN_KEYS]) or "nothing was ready") + more

@@ -184,11 +184,12 @@ class Handlers:
 
     def _shared(self, claim: Claim, desired: Desired) -> Result:
         problems: list[Problem] = list(desired.problems)
+        written: list[str] = []
         for part in desired.shared:
-            problems += self._write_part(claim, part)
-        return Result(problems=tuple(problems), contact=True)
+            problems += self._write_part(claim, part, written)
+        return Result(problems=tuple(problems), contact=True, operations=tuple(written))
 
-    def _write_part(self, claim: Claim, part: SharedPart) -> list[Problem]:
+    def _write_part(self, claim: Claim, part: SharedPart, written: list[str]) -> list[Problem]:
         """Read, change our entries, write; again when somebody else wrote in between. Raises AviStale after 8 times."""
         id_ = object_id(part.type, part.tenant, part.name)
         for attempt in range(1, SHARED_TRIES + 1):
@@ -213,6 +214,7 @@ class Handlers:
                 time.sleep(random.uniform(0, min(1.0, 0.1 * 2**attempt)))  # noqa: S311 - jitter
             else:
                 telemetry.operated("update", part.type, claim.cause)
+                written.append(f"update {id_} ({part.field})")
                 return []
         return []
 

@@ -34,7 +34,10 @@ Wait = tuple[Literal["stands", "gone"], str]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`delay` in seconds. `contact`: the controller answered. `row`: see `Work.finish`."""
+    """`delay` in seconds. `contact`: the controller answered. `row`: see `Work.finish`.
+
+    `operations`: what was written, for the log: `update pool/admin/x (servers)`.
+    """
 
     outcome: Outcome = "done"
     delay: float = 0.0
@@ -43,6 +46,7 @@ class Result:
     problems: tuple[Problem, ...] = ()
     contact: bool = False
     error: AkoError | None = None
+    operations: tuple[str, ...] = ()
 
 
 def backoff(failures: int) -> float:

@@ -142,6 +142,12 @@ class Delete:
 Operation = Create | Update | Delete
 
 
+def in_words(operation: Operation) -> str:
+    """`update pool/admin/x (servers)`."""
+    shown = operation.to_dict()
+    return f"{shown['operation']} {operation.id}" + (f" ({', '.join(shown['fields'])})" if shown.get("fields") else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Why the operation on `id` is not in the plan: `on` has to stand, or to be gone, first.

@@ -18,11 +18,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from shared import telemetry
+from shared.correlation import run_of
 from shared.errors import AkoError, AviConflict, ClaimLost, KeyHeld, StateUnavailable
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, LedgerView, Work, keys
@@ -30,7 +32,7 @@ from workers.execute import Execution, Executor
 from workers.keeper import Keeper
 from workers.model.types import Desired, Problem
 from workers.outcome import Result, Wait, how_it_ended, of_error, waiting_delay
-from workers.plan import Entry, Plan, View, plan
+from workers.plan import Entry, Plan, View, in_words, plan
 from workers.vipchange import hold
 
 log = logging.getLogger(__name__)
@@ -59,21 +61,27 @@ class Reconciler:
         self.handlers = handlers
         self.report = report
 
-    def run(self, named: Sequence[str]) -> bool:
-        """Works on the `named` keys, then on whatever is ready, for about a second; True when more is left."""
+    def run(self, named: Sequence[str], ended: list[str] | None = None) -> bool:
+        """Works on the `named` keys, then on whatever is ready, for about a second; True when more is left.
+
+        `ended` is told each key with how its run ended.
+        """
         end = time.monotonic() + BUDGET_SECONDS
         while True:
             claim = None if self.keeper.retired else self.work.claim(named)
             if claim is None:
                 return False
             with self.keeper.holding(claim):
-                self.one(claim)
+                how = self.one(claim)
+            if ended is not None:
+                ended.append(f"{claim.key} {how}")
             if time.monotonic() > end:
                 return True
 
-    def one(self, claim: Claim) -> None:
-        """One run of one key, from the claim to the finish."""
-        with telemetry.running(keys.split(claim.key)[0]) as run:
+    def one(self, claim: Claim) -> str:
+        """One run of one key, from the claim to the finish; returns how it ended."""
+        began = time.monotonic()
+        with run_of(claim.key, claim.token), telemetry.running(keys.split(claim.key)[0]) as run:
             try:
                 self._say_alone(claim)
                 result = HELD if claim.held else self._guarded(claim)
@@ -87,12 +95,16 @@ class Reconciler:
                     contact=result.contact,
                     waits=result.waits,
                 )
+                how = "held" if result is HELD else how_it_ended(result)
+                _say(claim, result, "lost" if stands == "lost" else how, time.monotonic() - began)
                 if stands != "lost":
-                    run.ended("held" if result is HELD else how_it_ended(result), result.error)
+                    run.ended(how, result.error)
+                    return how
             except ClaimLost as lost:
                 log.warning("run of %s ended: %s", claim.key, lost.message)
             except StateUnavailable as error:
                 log.warning("run of %s ended without a finish, its lease will end: %s", claim.key, error.message)
+        return "lost"
 
     def _say_alone(self, claim: Claim) -> None:
         """Before the run, since it may be the last thing that this process does."""
@@ -141,6 +153,7 @@ class ObjectRuns:
         Returns the result (without a row), what was wanted, and the ledger's view afterwards.
         """
         contact = False
+        written: list[str] = []
         for attempt in range(REPLANS + 1):
             desired = compute()
             view = self.ledger.view(claim.key, outside(desired))
@@ -155,12 +168,14 @@ class ObjectRuns:
             made = plan(desired, plan_view(claim.key, view))
             execution = self.executor.run(claim, made.operations)
             contact = contact or execution.contact
+            written += [in_words(each) for each in made.operations if each.id in execution.done]
             if not execution.replan or attempt == REPLANS:
                 break
         recheck = max((left for id_, left in rechecks.items() if id_ not in execution.done), default=0.0)
         if execution.done or execution.errors:
             view = self.ledger.view(claim.key, outside(desired))
-        return self._result(claim, desired, made, execution, recheck, contact), desired, view
+        result = self._result(claim, desired, made, execution, recheck, contact)
+        return replace(result, operations=tuple(written)), desired, view
 
     def _held(self, desired: Desired, view: LedgerView) -> Desired:
         """What is wanted, with VIPs as they stand that would lose an address, unless that was asked for."""
@@ -213,6 +228,22 @@ class ObjectRuns:
         if recheck:
             return Result("again", recheck, problems=problems, contact=contact)
         return Result(problems=problems, contact=contact)
+
+
+def _say(claim: Claim, result: Result, how: str, seconds: float) -> None:
+    """The one line of a run: what it is about, why, what was written, how it ended. Quiet where nothing came of it."""
+    level = logging.INFO if result.operations or how not in ("done", "lost") else logging.DEBUG
+    wrote = "; ".join(result.operations) or "nothing written"
+    log.log(
+        level,
+        "%s: %s in %.0f ms: %s; because of %s",
+        claim.key,
+        how,
+        seconds * 1000,
+        wrote,
+        claim.cause or "a wake-up",
+        extra={"outcome": how, "operations": result.operations, "cause": claim.cause, "seconds": round(seconds, 4)},
+    )
 
 
 def row_of(desired: Desired, view: LedgerView) -> str:

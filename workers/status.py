@@ -196,7 +196,7 @@ class StatusRuns:
         if self.asks and accepted.ours:
             named = [f"{ingress['ns']}/{path['service']}" for rule in ingress["rules"] for path in rule["paths"]]
             ask_for_node_ports(named, self.snapshots.mirror, self.kube)
-        return Result(problems=problems)
+        return Result(problems=problems, operations=_patched(path, current, wanted))
 
     def _service(self, id_: str) -> Result:
         """Writes status and annotations of one Service; what is wrong with it is told by the key that serves it."""
@@ -212,7 +212,7 @@ class StatusRuns:
                 ("Synced", f"Added virtualservice {found.vs}") if found.vs else ("Removed", "Removed virtualservice")
             )
             self.reporter.event(Problem("Service", namespace, name, reason, f"{text} for {name}", warning=False))
-        return Result()
+        return Result(operations=_patched(path, found.current, found.wanted))
 
     def _write(self, path: str, current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         """Writes what differs of an object's status and annotations; True when the rows of the status did."""
@@ -265,6 +265,14 @@ def vips_of(rows: Mapping[str, Any], tenant: str, ledger: Ledger) -> dict[str, H
     entries = ledger.entries(sorted(asked))
     found = {host: _vips_of(rows[host], face, entries, tenant) for host, face in faces.items()}
     return {host: vips for host, vips in found.items() if vips is not None}
+
+
+def _patched(path: str, current: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
+    """For the log: which parts of an object were patched."""
+    parts = [
+        name for name, part in (("annotations", "annotations"), ("status", "ingress")) if wanted[part] != current[part]
+    ]
+    return (f"patch {path} ({', '.join(parts)})",) if parts else ()
 
 
 def _may_show(host: str, ingress: str, rows: Mapping[str, Any], context: Context) -> bool:
