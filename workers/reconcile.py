@@ -28,6 +28,7 @@ from shared.correlation import run_of
 from shared.errors import AkoError, AviConflict, ClaimLost, KeyHeld, StateUnavailable
 from shared.settings.model import Settings
 from shared.state import Claim, Ledger, LedgerEntry, LedgerView, Work, keys
+from shared.tracing import span
 from workers.execute import Execution, Executor
 from workers.keeper import Keeper
 from workers.model.types import Desired, Problem
@@ -81,7 +82,8 @@ class Reconciler:
     def one(self, claim: Claim) -> str:
         """One run of one key, from the claim to the finish; returns how it ended."""
         began = time.monotonic()
-        with run_of(claim.key, claim.token), telemetry.running(keys.split(claim.key)[0]) as run:
+        kind, about = keys.split(claim.key)[0], {"ako.key": claim.key, "ako.cause": claim.cause, "ako.run": claim.token}
+        with run_of(claim.key, claim.token), span(f"run {kind}", about) as traced, telemetry.running(kind) as run:
             try:
                 self._say_alone(claim)
                 result = HELD if claim.held else self._guarded(claim)
@@ -97,6 +99,7 @@ class Reconciler:
                 )
                 how = "held" if result is HELD else how_it_ended(result)
                 _say(claim, result, "lost" if stands == "lost" else how, time.monotonic() - began)
+                traced["ako.outcome"] = how
                 if stands != "lost":
                     run.ended(how, result.error)
                     return how

@@ -28,6 +28,7 @@ from shared.avi.transport import Endpoint, Wire, trust
 from shared.errors import AviAuthError, AviError, AviRefused, AviUnreachable
 from shared.settings.model import Credentials
 from shared.telemetry import CALLS_IN_FLIGHT
+from shared.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +148,9 @@ class AviSession:
         started, status = time.monotonic(), 0
         CALLS_IN_FLIGHT.inc()
         try:
-            answer = self._wire().exchange(call, headers)
-            status = answer.status
+            with span(f"avi {call.method} {call.type}", {"ako.object": call.name}) as traced:
+                answer = self._wire().exchange(call, headers)
+                traced["http.response.status_code"] = status = answer.status
         finally:
             CALLS_IN_FLIGHT.dec()
             seconds = time.monotonic() - started
