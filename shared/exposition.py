@@ -59,6 +59,9 @@ _OLDEST = _gauge("ako_work_oldest_due_seconds", "For how long the oldest due key
 _FAILING = _gauge("ako_work_failing_keys", "Keys whose last run failed, until one succeeds or they change", "kind")
 _HELD = _gauge("ako_work_held_keys", "Keys that may write nothing until a second census agrees to what they take away")
 _PROBLEMS = _gauge("ako_problems", "What can't be served as written, by the reason of its Event", "reason")
+_UNSERVED = _gauge(
+    "ako_vip_families_without_servers", "Families of VIPs (IPv4, IPv6) behind which no server is enabled"
+)
 _WORKERS = _gauge("ako_workers", "Worker processes that announced themselves in the last 15 s")
 _SLOTS = _gauge("ako_worker_slots", "Keys that all workers together can run at a time")
 _EPOCH = _gauge("ako_epoch", "Number of the watcher's epoch; it grows with each new leader and change of settings")
@@ -127,6 +130,7 @@ def _of_work(figures: Figures) -> Iterator[Family]:
     yield _family(_FAILING, {(kind,): n for kind, n in _every(figures.failing)})
     yield _one(_HELD, figures.held)
     yield _family(_PROBLEMS, {(reason,): n for reason, n in figures.problems.items()})
+    yield _one(_UNSERVED, figures.unserved)
     yield _one(_WORKERS, figures.workers)
     yield _one(_SLOTS, figures.slots)
     yield _one(_BREAKER, figures.breaker > 0)

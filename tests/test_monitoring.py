@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from shared.exposition import CONTENT_TYPE
-from shared.state.keys import KINDS
 from shared.telemetry import CATALOGUE, Metric
 from workers.model.vips import VIP_CHANGE_HELD
 
@@ -166,7 +165,6 @@ def test_names_follow_the_conventions() -> None:
         assert metric.meaning
         assert not metric.meaning.endswith(".")
         assert not {"host", "key", "name", "namespace", "worker", "node", "le"} & set(metric.labels)
-    assert len(set(KINDS)) == len(KINDS)
 
 
 def test_prometheus_scrapes_what_compose_starts() -> None:

@@ -1,5 +1,5 @@
 -- What /metrics says of the whole site, as JSON; see shared/state/figures.py. ARGV: the most keys of a set to look at,
--- the most keys with problems, for how many ms the answer is good for others who ask.
+-- about how many keys with problems to read, for how many ms the answer is good for others who ask.
 local known = call('GET', P .. 'figures')
 if known then return known end
 local now, most = now_us(), tonumber(ARGV[1])
@@ -58,18 +58,22 @@ for _, reason in ipairs(call('HVALS', HELD)) do
   if reason ~= '' then held = held + 1 end
 end
 
--- Each a list of [kind, namespace, name, reason, text, warning].
-local problems, told = {}, call('HLEN', P .. 'problems')
-if told > tonumber(ARGV[2]) then
-  problems.unread = told
-else
-  for _, text in ipairs(call('HVALS', P .. 'problems')) do
-    local known, found = pcall(cjson.decode, text)
-    for _, problem in ipairs(known and type(found) == 'table' and found or {}) do
-      if type(problem) == 'table' and problem[4] then count(problems, problem[4], 1) end
+-- Of each key a list of [kind, namespace, name, reason, text, warning]. Parsing is dear: of many keys some are read.
+local problems, unserved = {}, 0
+local scan = call('HSCAN', P .. 'problems', 0, 'COUNT', ARGV[2])
+for i = 2, #scan[2], 2 do
+  local known, list = pcall(cjson.decode, scan[2][i])
+  local vips = {} -- each Ingress that names a host is told of the same VIP
+  for _, problem in ipairs(known and type(list) == 'table' and list or {}) do
+    local reason, text = problem[4], problem[5]
+    count(problems, reason, 1)
+    if reason == 'NoServers' and not vips[text] then
+      vips[text] = true
+      unserved = unserved + 1
     end
   end
 end
+if scan[1] ~= '0' then problems.unread = call('HLEN', P .. 'problems') - #scan[2] / 2 end
 
 local slots, workers = 0, call('ZRANGE', P .. 'workers', now - 15e6, '+inf', 'BYSCORE')
 for _, worker in ipairs(workers) do slots = slots + tonumber(call('HGET', P .. 'slots', worker) or '0') end
@@ -80,7 +84,7 @@ local text = cjson.encode({
   workers = #workers, slots = slots,
   epoch = tonumber(meta[1] or '0'), digest = meta[2] or '',
   mirror_complete = meta[3] == '1', ledger_complete = meta[4] == '1', breaker = tonumber(meta[5] or '0'),
-  problems = problems, census = meta[6] or '{}', left_out = hash('left_out'),
+  problems = problems, unserved = unserved, census = meta[6] or '{}', left_out = hash('left_out'),
 })
 call('SET', P .. 'figures', text, 'PX', ARGV[3])
 return text

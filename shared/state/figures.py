@@ -16,7 +16,7 @@ import orjson
 from shared.state.connection import State, bounded
 
 MOST = 20_000  # keys of a set
-MOST_TOLD = 2_000  # keys with problems, each of which has to be parsed
+MOST_TOLD = 2_000  # keys with problems, about; each of them has to be parsed
 FRESH = 3.0  # seconds
 
 
@@ -25,8 +25,9 @@ class Figures:
     """The site at one moment. `due`, `later`, `claimed` and `failing` count keys by their kind; a due key's time has
     come. `oldest`: seconds for which a key of that kind is due. `slots`: how many keys the workers can run at a time.
     `breaker`: calls in a row that the controller has not answered. `held`: keys that a census keeps from writing.
-    `standing`: Avi objects. `mirror`: Kubernetes objects by kind. `problems`: by the reason of their Events. `census`:
-    see `Ledger.note_census`, empty before the first. `left_out`: see `note_left_out`.
+    `standing`: Avi objects. `mirror`: Kubernetes objects by kind. `problems`: by the reason of their Events.
+    `unserved`: families of VIPs without an enabled server. `census`: see `Ledger.note_census`, empty before the first.
+    `left_out`: see `note_left_out`.
     """
 
     due: Mapping[str, int]
@@ -45,6 +46,7 @@ class Figures:
     ledger_complete: bool
     breaker: int
     problems: Mapping[str, int]
+    unserved: int
     census: Mapping[str, Any]
     left_out: Mapping[str, str]
 

@@ -15,7 +15,10 @@ from shared.exposition import render
 from shared.state import State, keys
 from shared.state.figures import MOST, MOST_TOLD, Figures, note_left_out, read_figures
 from shared.telemetry import REGISTRY
+from tests.workers.model.world import endpoint_slice, ingress, service
 from tests.workers.site import Site, site
+from tests.workers.test_vip_changes import vips
+from workers.unserved import NO_SERVERS
 
 
 @pytest.fixture
@@ -165,17 +168,32 @@ def test_the_age_of_due_keys_is_that_of_the_oldest(here: Site) -> None:
     assert ages == {"host": 50, "status": 7, "resync": 9, "shard": 3}
 
 
+def test_vips_without_servers_are_counted_by_family(redis_url: str) -> None:
+    """Both families of a host without endpoints count, once although two Ingresses name it, until there is a server."""
+    with site(redis_url, **vips("dual")) as here:
+        here.apply(service(), ingress(), ingress("second", paths=["/second"]))
+        here.settle()
+        found = figures(here.state)
+        assert found.problems[NO_SERVERS] == 4
+        assert found.unserved == sampled(here)["ako_vip_families_without_servers"] == 2
+        here.apply(endpoint_slice(["10.244.1.5"]))
+        here.settle()
+        assert figures(here.state).unserved == 0
+
+
 def test_the_figures_are_bounded(redis_url: str) -> None:
     """Of more keys than are looked at the rest is counted as unread, and who asks again soon costs nothing."""
     state = State(redis_url, "c1")
     with state.client.pipeline(transaction=False) as pipe:
         many = {f"host:h{number}": number + 1.0 for number in range(MOST + 5)}
         pipe.zadd(state.key("ready:1"), many)
-        pipe.hset(state.key("problems"), mapping=dict.fromkeys(list(many)[: MOST_TOLD + 1], "[]"))
+        told = dict.fromkeys(list(many)[: MOST_TOLD * 3], '[["Ingress","red","web","NoServers","no",true]]')
+        pipe.hset(state.key("problems"), mapping=told)
         pipe.execute()
     found = read_figures(state)
     assert found.due == {"host": MOST, "unread": 5}
-    assert found.problems == {"unread": MOST_TOLD + 1}
+    assert sum(found.problems.values()) == MOST_TOLD * 3
+    assert MOST_TOLD <= found.unserved == found.problems[NO_SERVERS] < MOST_TOLD * 2
     state.client.delete(state.key("ready:1"))
     assert read_figures(state) == found
     state.close()
