@@ -12,7 +12,7 @@ import promql_parser
 import pytest
 import yaml
 
-from shared.exposition import CONTENT_TYPE
+import shared.exposition  # noqa: F401 - declares the metrics that are read when somebody asks
 from shared.telemetry import CATALOGUE, Metric
 from workers.model.vips import VIP_CHANGE_HELD
 
@@ -165,23 +165,6 @@ def test_names_follow_the_conventions() -> None:
         assert metric.meaning
         assert not metric.meaning.endswith(".")
         assert not {"host", "key", "name", "namespace", "worker", "node", "le"} & set(metric.labels)
-
-
-def test_prometheus_scrapes_what_compose_starts() -> None:
-    """The scrape configuration finds the services watcher and worker, on the port that their commands name."""
-    config = yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    (job,) = config["scrape_configs"]
-    (found,) = job["dns_sd_configs"]
-    assert job.get("metrics_path", "/metrics") == "/metrics"
-    assert set(found["names"]) == {
-        name for name, each in services.items() if "--health-port" in each.get("command", [])
-    }
-    for name in found["names"]:
-        command = services[name]["command"]
-        assert str(found["port"]) == command[command.index("--health-port") + 1]
-    assert [MONITORING / name for name in config["rule_files"]] == [MONITORING / "alerts.yaml"]
-    assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
 
 
 def test_the_dashboard_can_be_imported() -> None:

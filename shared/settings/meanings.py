@@ -92,7 +92,7 @@ MEANINGS: dict[str, str] = {
     "featureGates.IPv6Controller": "A controller at IPv6 addresses.",
     "featureGates.IPv6KubernetesAPI": "An API server at IPv6 addresses.",
     "featureGates.GatewayAPI": "The Gateway API.",
-    "featureGates.EnablePrometheus": "AKO's own metrics endpoint.",
+    "featureGates.EnablePrometheus": "Metrics for Prometheus; they are always served (docs/metrics.md).",
     "featureGates.EnableEndpointSlice": "EndpointSlices are always used.",
     "pipeline": "How the work is done; nothing of it changes what is built.",
     "pipeline.redisURL": "The Redis that holds the work: redis://, rediss:// (TLS) or unix://; cannot change while running.",

@@ -94,7 +94,7 @@ class FeatureGates(Section):
     controller = Flag("IPv6Controller", default=False, env="AKO_GATE_IPV6_CONTROLLER")
     kubernetes_api = Flag("IPv6KubernetesAPI", default=False, env="AKO_GATE_IPV6_KUBERNETES_API")
     gateway_api = Flag("GatewayAPI", default=False, use=_PENDING)
-    enable_prometheus = Flag("EnablePrometheus", default=False, use=_PENDING)
+    enable_prometheus = Flag("EnablePrometheus", default=False)
     enable_endpoint_slice = Anything("EnableEndpointSlice", default=None, use=Use.DEPRECATED)
 
 
