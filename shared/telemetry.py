@@ -91,7 +91,9 @@ _OPERATIONS = _counter(
     "cause",
 )
 _DEFECTS = _counter("ako_defects_total", "Exceptions that nobody foresaw, each with a traceback in the log", "where")
-_LEASES_LOST = _counter("ako_leases_lost_total", "Claims that were lost while their runs went on")
+_LEASES_LOST = _counter(
+    "ako_leases_lost_total", "Leases found ended before their runs were: a worker died, hung or was cut off"
+)
 _HANDED_BACK = _counter("ako_claims_handed_back_total", "Claims given back unfinished because this worker ended")
 
 # The Avi Controller
@@ -185,9 +187,9 @@ def defect(where: str) -> None:
     _DEFECTS.labels(where).inc()
 
 
-def lease_lost() -> None:
-    """A claim was lost while its run went on."""
-    _LEASES_LOST.inc()
+def leases_lost(claims: int) -> None:
+    """So many claims had ended before their runs did, at this process or another."""
+    _LEASES_LOST.inc(claims)
 
 
 def handed_back() -> None:

@@ -157,12 +157,12 @@ class Keeper:
             if not claim.finishing and not claim.given_up:
                 log.warning("the claim of %s is lost; its run writes nothing more", claim.key)
                 claim.given_up = True
-                telemetry.lease_lost()
 
     def _tick(self) -> None:
         tick = self.work.tick()
         if tick is None:
             return
+        telemetry.leases_lost(tick.ended)
         for start in range(tick.wakeups):
             wake = uuid.uuid4().hex[:8]
             self.work.waking(wake)

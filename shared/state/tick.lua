@@ -1,8 +1,9 @@
 -- One process per 0.4 s: due keys and ended claims become ready again.
--- Returns {} when it was somebody else's turn, else {wake-ups to publish, heads of ready...}.
+-- Returns {} when it was somebody else's turn, else {wake-ups to publish, claims that had ended, heads of ready...}.
 if not call('SET', P .. 'tick', '1', 'NX', 'PX', 400) then return {} end
 local now = now_us()
-for _, key in ipairs(call('ZRANGE', CLAIMS, '-inf', now, 'BYSCORE', 'LIMIT', 0, 200)) do
+local ended = call('ZRANGE', CLAIMS, '-inf', now, 'BYSCORE', 'LIMIT', 0, 200)
+for _, key in ipairs(ended) do
   drop_claim(key, now)
   local again, class = call('HGET', AGAIN, key), class_of(key)
   call('HDEL', AGAIN, key)
@@ -29,7 +30,7 @@ local slots = 0
 for _, n in ipairs(call('HVALS', P .. 'slots')) do slots = slots + tonumber(n) end
 local ready = call('ZCARD', READY['0']) + call('ZCARD', READY['1'])
 local missing = math.min(ready, slots) - call('ZCARD', P .. 'wakes')
-local answer = { math.max(0, missing) }
+local answer = { math.max(0, missing), #ended }
 for _, class in ipairs({ '0', '1' }) do
   for _, key in ipairs(call('ZRANGE', READY[class], 0, 19)) do answer[#answer + 1] = key end
 end

@@ -58,10 +58,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What a tick asks for: `wakeups` messages, and some keys at the head of `ready` to name in them."""
+    """What a tick asks for: `wakeups` messages, and some keys at the head of `ready` to name in them.
+
+    `ended`: claims whose lease had ended before their runs did, so that their keys are looked at anew.
+    """
 
     wakeups: int
     keys: list[str]
+    ended: int = 0
 
 
 class Work:
@@ -162,7 +166,7 @@ class Work:
         answer = self.state.script("tick")
         if not answer:
             return None
-        return Tick(int(answer[0]), list(answer[1:]))
+        return Tick(int(answer[0]), list(answer[2:]), ended=int(answer[1]))
 
     def announce(self, slots: int) -> None:
         """Tells that this worker process is alive and how many keys it can work on at a time."""

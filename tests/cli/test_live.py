@@ -48,6 +48,10 @@ class Runs:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
     def reasons(self) -> list[str]:
         return list(self.get("/readyz")[1]["reasons"])
 
@@ -71,6 +75,9 @@ def test_a_typo_is_no_crash_and_mending_it_is_enough(command: str, tmp_path: Pat
         assert runs.get("/healthz")[0] == 200
         status, report = runs.get("/readyz")
         assert (status, report["ready"], report["reasons"]) == (503, False, [said])
+        metrics = runs.metrics()
+        assert f'ako_ready{{role="{command}"}} 0.0' in metrics
+        assert "ako_redis_up 0.0" not in metrics  # where it is, the settings have to say first
         events = outside.kube_client().get("/api/v1/events")["items"]
         assert [each["message"] for each in events if each["reason"] == "InvalidSettings"] == [said]
         runs.write({**GOOD, "AKOSettings": {"clusterName": "c1", "logLevel": "INFO"}})

@@ -106,6 +106,7 @@ def test_metrics_move_with_the_work_and_tell_no_names(two_hosts: Scene) -> None:
         names = {family.name + ("_total" if family.type == "counter" else "") for family in page.families}
         assert {each for each in names if each.startswith("ako_")} <= declared
         for secret in (scene.stack.environ["CTRL_PASSWORD"], "PRIVATE KEY", cluster.host(0), cluster.NAMESPACE + "/"):
+            assert secret
             assert secret not in page.text
 
     scene.avi_switch("faults", {"path": ".*", "reset": "before", "count": -1})

@@ -11,8 +11,17 @@ import pytest
 from shared.errors import KubeError, KubeGone, KubeUnreachable
 from shared.kinds import Kind
 from shared.kube import ListPage
+from shared.telemetry import REGISTRY
 from tests.watcher.world import NODE
 from watcher.reflector import Reflector, backoff
+
+
+def restarts(reason: str) -> float:
+    return REGISTRY.get_sample_value("ako_watch_restarts_total", {"kind": "Node", "reason": reason}) or 0.0
+
+
+def lists_read() -> float:
+    return REGISTRY.get_sample_value("ako_watch_lists_total", {"kind": "Node"}) or 0.0
 
 
 class Alone:
@@ -113,7 +122,9 @@ def test_503s_are_not_hammered(where: str) -> None:
 def test_410s_in_a_row_are_not_hammered() -> None:
     """The first 410 is followed by a list at once; a server that goes on saying 410 is asked ever less often."""
     alone = Alone(NODE, {"watch": KubeGone("old")})
+    before = [restarts("KubeGone"), lists_read()]
     alone.reflector.run(_rounds=20)
+    assert [restarts("KubeGone"), lists_read()] == [count + 20 for count in before]
     lists = alone.attempts[::2]
     assert lists[0] == lists[1] == 0.0
     assert len([at for at in lists if at < 10]) <= 10

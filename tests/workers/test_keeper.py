@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.state import Claim, Work
+from shared.telemetry import REGISTRY
 from tests.support import wait_for
 from tests.test_state import World
 from workers import keeper as module
@@ -33,6 +34,10 @@ def claim(world: World, key: str = "host:a") -> Claim:
     return world.claim(key)
 
 
+def value(metric: str) -> float:
+    return REGISTRY.get_sample_value(metric) or 0.0
+
+
 def holder(world: World, key: str = "host:a") -> str | None:
     return world.state.hash("claim").get(key)
 
@@ -51,18 +56,22 @@ def test_a_run_that_goes_on_keeps_its_claim(world: World, keeper: Keeper) -> Non
 def test_a_hung_run_loses_its_claim(world: World, keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that reports no step for too long is not renewed, so that another worker takes its key."""
     monkeypatch.setattr(module, "HUNG_AFTER", 0.2)
+    lost = value("ako_leases_lost_total")
     mine = claim(world)
     with keeper.holding(mine):
         wait_for(lambda: holder(world) is None, what="the end of the lease")
         assert not mine.may_write(world.ttl)
+    wait_for(lambda: value("ako_leases_lost_total") == lost + 1, what="the lost lease being counted")
 
 
 def test_what_is_not_finished_in_time_is_handed_back(world: World, keeper: Keeper) -> None:
     """On leaving, a key whose run goes on is ready for others at once, and that run may write nothing more."""
+    handed_back = value("ako_claims_handed_back_total")
     mine = claim(world)
     other = Work(world.state, worker="w2", digest="d", lease_ttl=world.ttl)
     with keeper.holding(mine):
         keeper.leave(0.1)
+        assert value("ako_claims_handed_back_total") == handed_back + 1
         assert not mine.may_write(world.ttl)
         assert keeper.retired
         heir = other.claim()
