@@ -118,6 +118,12 @@ def test_drift_is_found_by_a_census_and_its_repair_counted(here: Site) -> None:
     assert abs(page["ako_census_last_success_timestamp_seconds"] - time.time()) < 60
     assert 0 < page["ako_census_duration_seconds"] < 60
     assert page["ako_census_interval_seconds"] == here.settings.pipeline.resync_interval
+    assert page["ako_census_drifted_keys"] == 1
+    here.avi.update("pool", pool["uuid"], {**(here.find("pool", name) or {}), "servers": []})
+    here.state.client.hset(here.state.key("meta"), "ledger_complete", "0")  # as at the first census of an epoch
+    census(here)
+    assert figures(here.state).census["drifted"] == 1
+    assert sampled(here)["ako_census_drifted_keys"] == 0
 
 
 def census(here: Site) -> None:
@@ -139,9 +145,12 @@ def test_routes_left_out_are_counted_until_they_are_routed(here: Site) -> None:
     here.apply(bare)
     here.settle()
     assert figures(here.state).left_out == {"NoNodeAddress": "1"}
+    labels = {"operation": "update", "type": "vrfcontext", "cause": "change"}
+    written = value("ako_operations_total", **labels)
     here.apply(good, {**good, "metadata": {"name": "zzz"}})
     here.settle()
     assert figures(here.state).left_out == {"PodNetworkTaken": "1"}
+    assert value("ako_operations_total", **labels) == written + 1
     here.delete("Node", "zzz")
     here.settle()
     assert figures(here.state).left_out == {}
