@@ -166,12 +166,19 @@ class Stack:
 
     def readyz(self, name: str) -> dict[str, Any]:
         """What the watcher or a worker says of itself; raises AkoError when it does not listen."""
+        report: dict[str, Any] = self._health(name, "readyz").json()
+        return report
+
+    def metrics(self, name: str) -> str:
+        """The metrics of the watcher or a worker, as Prometheus gets them; raises AkoError when it does not listen."""
+        return self._health(name, "metrics").text
+
+    def _health(self, name: str, page: str) -> requests.Response:
         child = self.family.children[name]
         url = self.family.wait_for_file(child, self._ready_file_path(name))["url"]
         with requests.Session() as session:
             session.trust_env = False
-            report: dict[str, Any] = session.get(f"{url}/readyz", timeout=10).json()
-            return report
+            return session.get(f"{url}/{page}", timeout=10)
 
     def kill(self, process: Child | str, number: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal to a process (or one by name) and waits for its end if the signal ends it."""

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from shared.state.figures import Figures
 from shared.state.keys import KINDS
 from shared.state.work import MILLION
-from shared.telemetry import REGISTRY, Metric, declare
+from shared.telemetry import CATALOGUE, REGISTRY, Metric, declare
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -81,6 +81,10 @@ _DRIFTED = _gauge(
 )
 _ORPHANS = _gauge("ako_census_orphans", "Objects of this cluster that no key owns, at the last census")
 _LEFT_OUT = _gauge("ako_routes_left_out", "Pod networks without a static route, by the reason of their Event", "reason")
+
+
+EVERY: tuple[Metric, ...] = tuple(CATALOGUE)
+"""All metrics that start with `ako_`, as docs/metrics.md lists them."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What this process counts of itself, for Prometheus: every metric object, and a function for each thing to count.
 
 Counting is one line where something happens, and what it means is here and in docs/metrics.md, which a test compares
-with `CATALOGUE`. What can be read when somebody asks (readiness, the age of a watch, the work in Redis) is not counted
+with all that is declared. What can be read when somebody asks (readiness, the age of a watch, the work in Redis) is not counted
 at all: see `shared.exposition`.
 
 A label's values are few and known beforehand: kinds of keys and of objects, methods, statuses, classes of errors.
@@ -46,7 +46,7 @@ class Metric:
 
 
 CATALOGUE: list[Metric] = []
-"""All metrics that start with `ako_`."""
+"""All metrics that start with `ako_` and are declared so far; `shared.exposition` has the others."""
 
 
 def declare(type_: str, name: str, meaning: str, *labels: str) -> Metric:

@@ -1,8 +1,8 @@
 """No secret comes out: what goes in by every way is looked for in everything that comes out, at level DEBUG.
 
 In go a TLS Secret, a Secret that is none, the controller's password, the API server's token, Redis's password and
-Flower's. Out come Redis itself, all logs, the Events, command lines, Flower's API and pages, and what `ako` prints. The
-controller refuses the password in between, so that errors and what they quote are there too.
+Flower's. Out come Redis itself, all logs, the Events, command lines, Flower's API and pages, /metrics, /readyz, and
+what `ako` prints. The controller refuses the password in between, so that errors and what they quote are there too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Places:
 
     def texts(self) -> dict[str, str]:
         """All of it, now."""
-        return {**self._redis(), **self._logs(), **self._events(), **self._flower(), **self._commands()}
+        asked = {**self._flower(), **self._health(), **self._commands()}
+        return {**self._redis(), **self._logs(), **self._events(), **asked}
 
     def _redis(self) -> dict[str, str]:
         found = {}
@@ -83,6 +84,14 @@ class Places:
             answer = requests.get(self.stack.flower_url + path, auth=("ako", FLOWER), timeout=10)
             assert answer.status_code == 200, path
             found[f"Flower {path}"] = answer.text
+        return found
+
+    def _health(self) -> dict[str, str]:
+        found = {}
+        for name in self.stack.processes():
+            if name.startswith(("watcher", "worker")):
+                found[f"metrics of {name}"] = self.stack.metrics(name)
+                found[f"readyz of {name}"] = json.dumps(self.stack.readyz(name))
         return found
 
     def _commands(self) -> dict[str, str]:

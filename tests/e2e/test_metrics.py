@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Callable
 
 import psutil
@@ -10,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench import world as cluster
 from cli.stack import Stack
+from shared.exposition import EVERY
 from shared.state import keys
-from shared.telemetry import CATALOGUE
 from tests.e2e.scene import Scene
 from tests.support import wait_for
 
@@ -22,10 +21,7 @@ class Page:
     """One answer of /metrics."""
 
     def __init__(self, stack: Stack, name: str) -> None:
-        child = stack.family.children[name]
-        url = stack.family.wait_for_file(child, stack.directory / f"{name}.ready.json")["url"]
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
-            self.type, self.text = answer.headers["Content-Type"], answer.read().decode()
+        self.text = stack.metrics(name)
         self.families = list(text_string_to_metric_families(self.text))
         self.series: Series = {
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -98,9 +94,8 @@ def test_metrics_move_with_the_work_and_tell_no_names(two_hosts: Scene) -> None:
     assert len({value for page in every for value in page.labels("ako_settings_info", "digest")}) == 1
     assert all(page.sum("ako_work_keys", state="later", kind="resync") == 1 for page in every)
 
-    declared = {metric.name for metric in CATALOGUE}
+    declared = {metric.name for metric in EVERY}
     for name, page in zip(["watcher", *scene.workers()], every, strict=True):
-        assert page.type.startswith("text/plain; version=0.0.4")
         started = psutil.Process(scene.pids()[name]).create_time()
         assert abs(page.sum("process_start_time_seconds") - started) < 1  # it is that process's own
         names = {family.name + ("_total" if family.type == "counter" else "") for family in page.families}
