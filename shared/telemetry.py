@@ -1,8 +1,8 @@
 """What this process counts of itself, for Prometheus: every metric object, and a function for each thing to count.
 
-Counting is one line where something happens, and what it means is here and in docs/metrics.md, which a test compares
-with all that is declared. What can be read when somebody asks (readiness, the age of a watch, the work in Redis) is not counted
-at all: see `shared.exposition`.
+Counting is one line where something happens. What it means is said here and in docs/metrics.md, which a test compares
+with what is declared. What can be read when somebody asks (readiness, the age of a watch, the work in Redis) is not
+counted at all: see `shared.exposition`.
 
 A label's values are few and known beforehand: kinds of keys and of objects, methods, statuses, classes of errors.
 Never a name, a key, an address or a text that came from outside. A counter costs about a microsecond.
