@@ -1,4 +1,4 @@
-"""`python -m bench [core] [latency] [statuses] [cold] [nodes]`: runs the measurements (default: all)."""
+"""`python -m bench [core] [latency] [statuses] [cold] [nodes] [scaling]`: runs the measurements (default: all)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import statistics
 import sys
 
-from bench import core, nodes, pipeline
+from bench import core, nodes, pipeline, scaling
 from bench.statuses import statuses
 
 HEADS = ("hosts", "latency", "workers", "objects", "statuses")
@@ -17,13 +17,15 @@ COLD = "  {:>5} {:>7} {:>7} {:>8} {:>8} | {:>5} {:>5} {:>5} {:>7} {:>7} | {:>10}
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=[], help="core, latency, statuses, cold, nodes (default: all)")
+    parser.add_argument(
+        "parts", nargs="*", default=[], help="core, latency, statuses, cold, nodes, scaling (default: all)"
+    )
     parser.add_argument("--hosts", type=int, nargs="*", default=[500, 1000], help="cold: numbers of hosts")
     parser.add_argument("--latencies", type=int, nargs="*", default=[0, 20], help="cold: controller latencies in ms")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4], help="cold: worker processes")
     parser.add_argument("--runs", type=int, default=3, help="cold: runs of each, the median is printed")
     args = parser.parse_args()
-    parts = args.parts or ["core", "latency", "statuses", "cold", "nodes"]
+    parts = args.parts or ["core", "latency", "statuses", "cold", "nodes", "scaling"]
     if "core" in parts:
         print("Pure core, one core")
         for name, value in core.measure().items():
@@ -51,6 +53,9 @@ def main() -> int:
         print("1,000 nodes with a pod network of each family within 10 s, 2 worker processes", flush=True)
         for name, value in nodes.flood().items():
             print(f"  {name:44} {value:10.1f}")
+    if "scaling" in parts:
+        print("200 endpoint changes at once, by worker processes of two threads", flush=True)
+        scaling.report()
     return 0
 
 
