@@ -29,8 +29,8 @@ def kill_storm(folder: Path, scale: Scale) -> Iterator[Figure]:
         yield Figure("from the last kill to calm", calm, "<=", 15, "s")
         writes = site.writes()
         # A kill repeats what it cut off; the small size has more kills to a write.
-        repeated = 100 * _repeated(writes) / len(writes)
-        yield Figure("writes that changed nothing, of a hundred", repeated, "<=", scale.of(3, 1))
+        again = 100 * repeated(writes) / len(writes)
+        yield Figure("writes that changed nothing, of a hundred", again, "<=", scale.of(3, 1))
         yield from site.aftermath()
         yield Figure("writes when all keys run once more after a census", site.look_again(), "==", 0)
 
@@ -128,7 +128,7 @@ class Storm:
         self._killed += 1
 
 
-def _repeated(writes: list[dict[str, Any]]) -> int:
+def repeated(writes: list[dict[str, Any]]) -> int:
     """How many writes changed nothing: the body of the PUT before, a name that was taken, an object that was gone."""
     count = 0
     last: dict[str, dict[str, Any]] = {}
