@@ -23,6 +23,7 @@ from shared.kube import KubeClient
 from shared.settings.follow import Follower, Reading
 from workers.assembly import Worker, build
 from workers.keeper import Publish
+from workers.wakeup import WakeUp
 
 log = logging.getLogger(__name__)
 
@@ -132,14 +133,15 @@ def hang_in(app: Celery, process: Process, follower: Follower) -> None:
     worker_shutting_down.connect(lambda **_: process.leave(), weak=False)
 
     @app.task(name=TASK)
-    def reconcile(keys: list[str], cause: str = "", wake: str = "") -> str:
-        """A wake-up. `cause`, and the keys with their outcomes that come back, are for the reader of Flower."""
+    def reconcile(**arguments: Any) -> str:
+        """A wake-up: `keys`, `cause`, `wake`. `cause`, and what comes back, are for the reader of Flower."""
+        woken = WakeUp.read(arguments)
         ended: list[str] = []
         try:
-            if process.run(keys, wake, ended):
-                publish(app, [], f"more is ready (after: {cause})"[:200], wake)
+            if process.run(woken.keys, woken.wake, ended):
+                publish(app, [], f"more is ready (after: {woken.cause})"[:200], woken.wake)
         except StateUnavailable as error:
-            log.warning("woken for %s, but %s", ", ".join(keys), error.message)
+            log.warning("woken for %s, but %s", ", ".join(woken.keys), error.message)
         return _in_short(ended)
 
 

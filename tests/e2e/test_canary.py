@@ -155,7 +155,10 @@ def test_no_secret_comes_out(kubeconfig: Path, tmp_path: Path) -> None:
         texts = places.texts()
         assert leaks(texts, canaries) == []
         assert "/api/login" in texts["log of worker-1"] or "login" in texts["log of worker-1"]
-        assert "workers.tasks.reconcile" in texts["Flower /api/tasks"]
+        tasks = json.loads(texts["Flower /api/tasks"]).values()
+        assert {each["name"] for each in tasks} == {"workers.tasks.reconcile"}
+        assert any("host:shop.example.com done" in str(each["result"]) for each in tasks)
+        assert any("host:shop.example.com" in str(each["kwargs"]) for each in tasks)
 
         # The other way round: what is planted is found, in each kind of place.
         with redis.Redis.from_url(stack.redis_url) as client:
