@@ -117,7 +117,7 @@ class Faults:
             "the controller cuts every connection": lambda: self._avi({"reset": "after"}),
             "the controller answers 503": lambda: self._avi({"status": 503}),
             "the controller answers 429": lambda: self._avi({"status": 429}),
-            "the API server answers 503": self._kube,
+            "the API server answers 503 to every GET": self._kube,
             "the controller takes 300 ms for each call": self._slow,
         }
         kind = self._site.draw.choice([each for each in kinds if each not in self.made[-3:]])
@@ -146,7 +146,7 @@ class Faults:
 
     def _kube(self) -> None:
         self._lasting = True
-        self._site.scene.stack.kube_control("faults", {"path": "/apis?/", "status": 503, "count": -1})
+        self._site.scene.stack.kube_control("faults", {"method": "GET", "path": "/apis?/", "status": 503, "count": -1})
 
     def _slow(self) -> None:
         self._lasting = True
