@@ -108,7 +108,7 @@ def _is_named(served: Served, name: str) -> bool:
 def _ingresses(site: Site, context: Context) -> Iterator[Served]:
     namespaces, classes = site.snapshots.namespaces(), site.mirror.all("IngressClass")
     rows = {host: orjson.loads(text) for host, text in site.state.hash("rows").items()}
-    told = _told(site)
+    told, ledgers = _told(site), site.ledgers(map(keys.host_key, rows))
     for id_, ingress in site.mirror.all("Ingress").items():
         accepted = acceptance(ingress, namespaces, classes, context)
         if not accepted.ours:
@@ -120,7 +120,7 @@ def _ingresses(site: Site, context: Context) -> Iterator[Served]:
         lines = []
         for host in hosts:
             key = site.key(keys.host_key(host))
-            entries = _entries(site, key.key)
+            entries = ledgers.get(key.key, [])
             face = served.get(host, {}).get("faces", {}).get(tenant)
             vip = vips.get(host)
             state = _state([key, *_shards(site, served.get(host))], stands=vip is not None and bool(vip.v4 or vip.v6))
@@ -147,7 +147,7 @@ def _ingresses(site: Site, context: Context) -> Iterator[Served]:
 def _services(site: Site, context: Context) -> Iterator[Served]:
     namespaces = site.snapshots.namespaces()
     rows = {key: orjson.loads(text) for key, text in site.state.hash("served").items()}
-    told = _told(site)
+    told, ledgers = _told(site), site.ledgers(rows)
     for id_, service in site.mirror.all("Service").items():
         if "lb" not in service or site.settings.layer7_only:
             continue
@@ -156,7 +156,7 @@ def _services(site: Site, context: Context) -> Iterator[Served]:
             continue
         key = site.key(service_key(service))
         row = rows.get(key.key, {}).get(id_)
-        entries = [] if row is None else _entries(site, key.key)
+        entries = [] if row is None else ledgers[key.key]
         addresses = (row or {}).get("addresses", ())
         state = _state([key], stands=bool(addresses))
         if accepted.unserved or (key.key in rows and row is None):
@@ -205,10 +205,6 @@ def _state(states: Sequence[KeyState], *, stands: bool) -> str:
         (WAITING, all(state.state == IDLE for state in states)),
     )
     return next((name for name, holds in rules if holds), WORKING)
-
-
-def _entries(site: Site, key: str) -> list[LedgerEntry]:
-    return [LedgerEntry.from_json(text) for text in site.state.hash(f"ledger:{key}").values()]
 
 
 def _servers(entries: Iterable[LedgerEntry]) -> dict[str, Servers]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import orjson
 from shared.errors import StateError
 from shared.settings import load
 from shared.settings.model import Settings
-from shared.state import Ledger, Mirror, State, keys
+from shared.state import Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
 from workers.model.types import Facts, Problem
 from workers.snapshot import Snapshots
@@ -117,6 +117,19 @@ class Site:
             return self.facts
         except StateError:
             return None
+
+    def ledgers(self, owners: Iterable[str]) -> dict[str, list[LedgerEntry]]:
+        """What the ledger has of some keys."""
+        names = list(owners)
+        found: dict[str, list[LedgerEntry]] = {}
+        for start in range(0, len(names), 500):
+            part = names[start : start + 500]
+            with bounded(), self.state.client.pipeline(transaction=False) as pipe:
+                for name in part:
+                    pipe.hvals(self.state.key(f"ledger:{name}"))
+                answers = pipe.execute()
+            found |= {name: list(map(LedgerEntry.from_json, texts)) for name, texts in zip(part, answers, strict=True)}
+        return found
 
     def waits(self, key: str) -> list[str]:
         """The objects that a waiting key waits for. Looks through all that anybody waits for."""
