@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import redis
 from celery import Celery
@@ -26,7 +27,7 @@ KEYS_PER_MESSAGE = 20
 
 def make_app(settings: Settings) -> Celery:
     """A Celery application for one cluster; `settings.pipeline` says where Redis is and how wide a worker is."""
-    url = settings.pipeline.redis_url
+    url = _verified(settings.pipeline.redis_url)
     in_files = url.startswith("unix:")  # Celery has another word for these, and they know no keepalive
     app = Celery("ako", broker=url.replace("unix:", "redis+socket:", 1) if in_files else url, set_as_current=True)
     transport: dict[str, object] = {
@@ -65,6 +66,14 @@ def make_app(settings: Settings) -> Celery:
         task_publish_retry=False,
     )
     return app
+
+
+def _verified(url: str) -> str:
+    """The URL with which Celery verifies the server's certificate, as everything else does: left alone, it does not."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):
+        return url
+    return urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, "ssl_cert_reqs=required"]))))
 
 
 def publish(app: Celery, keys: Sequence[str], cause: str, wake: str = "") -> None:

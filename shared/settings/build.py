@@ -145,11 +145,11 @@ def disagreements(values: Mapping[str, Any], document: Document, wrong: Collecti
 
 
 def notes(document: Document) -> Iterator[str]:
-    """One line that names all keys that only AKO's own container needs."""
+    """One line that names all keys that only a chart needs, AKO's or ours."""
     chart = [str(field.data_key) for field in SCHEMA.fields.values() if field.metadata.get("use") is Use.CHART]
     present = [key for key in chart if document.values.get(key) is not None]
     if present:
-        yield f"{', '.join(present)}: read past, only the deployment of AKO's own container needs it"
+        yield f"{', '.join(present)}: read past, only the deployment of the containers needs it"
 
 
 def _problems(errors: Any, field: Section | fields.Field[Any] | None, path: Path_) -> Iterator[tuple[Path_, str]]:

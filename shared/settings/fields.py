@@ -34,7 +34,7 @@ class Use(enum.Enum):
     PENDING = "accepted at its default; any other value is named in a warning"
     DECISIVE = "refused except at its default: without it other objects would be built than the site has asked for"
     DEPRECATED = "accepted, without effect, named in a warning when it is set"
-    CHART = "concerns only how AKO's own container is deployed"
+    CHART = "concerns only how containers are deployed: AKO's own, and by our chart ours"
 
 
 class Key(fields.Field[T], abc.ABC):

@@ -20,7 +20,7 @@ from typing import Any
 
 from shared.errors import KubeError, KubeNotFound, SettingsError
 from shared.settings import Credentials, Loaded, Settings, load, load_credentials
-from shared.settings.credentials import FILE_VARIABLES
+from shared.settings.credentials import credential_files
 from shared.settings.flat import CONFIGMAP
 
 log = logging.getLogger(__name__)
@@ -127,8 +127,8 @@ class Sources:
 
     def _contents(self) -> tuple[bytes | None, ...]:
         """The content of every file that is read: a mounted Secret keeps neither inode nor a useful time."""
-        paths = [self._path, *(self._environ.get(name) for name in FILE_VARIABLES)]
-        return tuple(_bytes(path) for path in paths if path)
+        paths = [Path(self._path)] if self._path else []
+        return tuple(_bytes(path) for path in [*paths, *credential_files(self._environ)])
 
     def _read_configmap(self) -> Problem | None:
         if self._configmap is None:
@@ -196,8 +196,8 @@ class Follower:
                 log.exception("a change of the settings was not taken over")
 
 
-def _bytes(path: str) -> bytes | None:
+def _bytes(path: Path) -> bytes | None:
     try:
-        return Path(path).read_bytes()
+        return path.read_bytes()
     except OSError:
         return None

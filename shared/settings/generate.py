@@ -6,20 +6,30 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from shared.settings.jsonschema import json_schema
+from shared.settings.jsonschema import chart_schema, json_schema
 from shared.settings.page import page
 from shared.settings.reference import configuration, example
+
+ROOT = Path(__file__).parents[2]
+CHART = "deploy/helm/ako-celery"
+
+
+def _chart() -> str:
+    own = json.loads((ROOT / CHART / "deployment.schema.json").read_text())
+    return json.dumps(chart_schema(own), indent=2) + "\n"
+
 
 GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/ipv6.md": page,
     "docs/configuration.md": configuration,
     "docs/values.schema.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
     "examples/values.yaml": example,
+    f"{CHART}/values.schema.json": _chart,
 }
 """Path below the project's root → its content."""
 
 
 if __name__ == "__main__":
     for name, made in GENERATED.items():
-        (Path(__file__).parents[2] / name).write_text(made())
+        (ROOT / name).write_text(made())
         print(name)

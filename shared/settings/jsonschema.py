@@ -35,6 +35,18 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def chart_schema(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of the values of our Helm chart: the program's, with `own` for the keys that only the chart reads.
+
+    Networks may be missing here: the chart says so itself, and they can come from AKO's ConfigMap.
+    """
+    schema = json_schema()
+    properties = {**schema["properties"], **own}
+    networks = properties["NetworkSettings"]["properties"]["vipNetworkList"]
+    del networks["minItems"]
+    return {**schema, "title": "values of the Helm chart ako-celery", "properties": properties}
+
+
 def description(path: str, field: fields.Field[Any]) -> str:
     """What the key at `path` means, and what this release does with it when that is not simply to obey it."""
     return MEANINGS[path] + _NOTES.get(field.metadata.get("use", Use.SERVED), "")

@@ -114,4 +114,5 @@ MEANINGS: dict[str, str] = {
     "logFile": "Deployment of AKO's own container.",
     "akoGatewayLogFile": "Deployment of AKO's own container.",
     "ako-crd-operator": "Deployment of AKO's own container.",
+    "deployment": "Deployment of our own containers, by our Helm chart.",
 }

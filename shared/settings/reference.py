@@ -29,7 +29,8 @@ then waits until it is mended. A key that nobody knows is refused.
 The last column names what refuses a value of the right type: rules of the support matrix ([ipv6.md](ipv6.md)), or that
 the key is not served yet. Such a key is accepted at its default; any other value is named in a warning, or refused
 where other objects would be built than asked for. Credentials may also come from files that are followed while they
-change: each of CTRL_USERNAME, CTRL_PASSWORD, CTRL_AUTHTOKEN and CTRL_CA_DATA can be given as `<name>_FILE`.
+change: each of CTRL_USERNAME, CTRL_PASSWORD, CTRL_AUTHTOKEN and CTRL_CA_DATA can be given as `<name>_FILE`, or all of
+them as `CTRL_SECRET_DIR`, the folder where AKO's Secret `avi-secret` is mounted.
 """
 
 _TABLE = """\
@@ -80,7 +81,7 @@ def configuration() -> str:
         lines += _rows(part.section, (str(part.data_key),), "")
     chart = [str(field.data_key) for field in SCHEMA.fields.values() if field.metadata["use"] is Use.CHART]
     lines.append(
-        f"\n## Read past\n\nOnly the deployment of AKO's own container needs them: {', '.join(map(_code, chart))}.\n"
+        f"\n## Read past\n\nOnly the deployment of containers needs them, AKO's chart or [ours](install-helm.md): {', '.join(map(_code, chart))}.\n"
     )
     return "".join(lines)
 

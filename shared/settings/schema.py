@@ -316,6 +316,7 @@ class SettingsSchema(Section):
     log_file = Anything("logFile", default=None, use=Use.CHART)
     gateway_log_file = Anything("akoGatewayLogFile", default=None, use=Use.CHART)
     crd_operator = Anything("ako-crd-operator", default=None, use=Use.CHART)
+    deployment = Anything("deployment", default=None, use=Use.CHART)
 
 
 SCHEMA = SettingsSchema()

@@ -165,7 +165,7 @@ def test_ako_s_own_file_loads_without_a_warning(tmp_path: Path) -> None:
     assert len(values) == 20
     assert loaded.warnings == ()
     assert [note.partition(": ")[2] for note in loaded.notes] == [
-        "read past, only the deployment of AKO's own container needs it"
+        "read past, only the deployment of the containers needs it"
     ]
 
 
