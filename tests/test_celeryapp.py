@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from shared.celeryapp import TASK, make_app, publish
 from shared.errors import StateUnavailable
 from shared.settings.model import ControllerSettings, PipelineSettings, Settings
+from shared.state import State
+from simulator.avi.tls import self_signed, server_context
 from tests.support import free_port
+from tests.tls import TlsFront
 
 
 def settings(url: str) -> Settings:
@@ -59,3 +64,32 @@ def test_a_message_can_be_read_in_flower(redis_url: str) -> None:
     message.ack()
     assert message.headers["task"] == TASK
     assert kwargs == {"keys": ["host:a", "host:b"], "cause": "Ingress red/web changed", "wake": "w1"}
+
+
+def test_redis_is_verified_over_tls(redis_url: str, tmp_path: Path) -> None:
+    """A rediss:// server whose certificate nobody trusts is refused by Celery and State, else both work."""
+    certificate, key = self_signed("localhost")
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(certificate)
+    place, context = ("127.0.0.1", urlsplit(redis_url).port or 0), server_context(certificate, key)
+    # kombu keeps one pool of connections for a host and port, whatever is to be verified: so two of them.
+    with TlsFront(place, context) as strange, TlsFront(place, context) as trusted:
+        for url in (
+            f"rediss://localhost:{strange.port}/0",
+            f"rediss://127.0.0.2:{trusted.port}/0?ssl_ca_certs={authority}",
+        ):
+            with pytest.raises(StateUnavailable, match="certificate verify failed"):
+                publish(make_app(settings(url)), ["host:a"], "test")
+            with pytest.raises(StateUnavailable, match="certificate verify failed"):
+                State(url, "c1").hash("meta")
+        url = f"rediss://localhost:{trusted.port}/0?ssl_ca_certs={authority}"
+        publish(make_app(settings(url)), ["host:a"], "test")
+        assert State(url, "c1").hash("meta") == {}
+    with make_app(settings(redis_url)).connection() as connection:
+        assert connection.SimpleQueue("work").get(block=True, timeout=5).payload[1]["keys"] == ["host:a"]
+
+
+def test_whoever_asks_not_to_verify_is_obeyed() -> None:
+    """What the URL says of verification stays; without TLS nothing is added."""
+    for url in ("rediss://r/0?ssl_cert_reqs=none", "redis://r/0"):
+        assert make_app(settings(url)).conf.broker_url == url

@@ -75,9 +75,7 @@ CALLS: Mapping[tuple[str, str], tuple[str, Needs]] = {
 
 
 def needed(component: str, settings: Settings | None) -> set[Right]:
-    return {
-        right for who, needs in CALLS.values() if who in {component, "both"} for right in needs(settings)
-    }
+    return {right for who, needs in CALLS.values() if who in {component, "both"} for right in needs(settings)}
 
 
 def granted(manifests: list[dict[str, Any]], component: str) -> set[Right]:
@@ -163,7 +161,10 @@ def test_the_test_of_the_release_has_both_rights() -> None:
         if each["subjects"][0]["name"] == account["name"]
     ]
     assert sorted(each["roleRef"]["name"] for each in bound) == sorted(
-        [*(each["metadata"]["name"] for each in of(manifests, "ClusterRole")), one(manifests, "Role")["metadata"]["name"]]
+        [
+            *(each["metadata"]["name"] for each in of(manifests, "ClusterRole")),
+            one(manifests, "Role")["metadata"]["name"],
+        ]
     )
     for each in [account, *(binding["metadata"] for binding in bound)]:
         assert each["annotations"]["helm.sh/hook"] == "test"

@@ -17,10 +17,9 @@ from shared.settings import load, load_credentials, load_values
 from shared.settings.fields import Rows, Use
 from shared.settings.jsonschema import default_of, json_schema
 from shared.settings.schema import SCHEMA, Part, Section, keys
-from simulator.kube.app import KubeSimulator
-from simulator.server import running
 from tests.chart.rendering import CHART, MINIMUM, ROOT, SETS, changed, container, documents, of, one, render, workloads
 from tests.shared.settings.table import file_of_ako, over
+from tests.simulator.kube_world import RED, cluster
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 
@@ -43,7 +42,7 @@ def test_the_mounted_file_means_the_same_settings(name: str, tmp_path: Path) -> 
     path = tmp_path / "values.yaml"
     path.write_text(one(manifests, "ConfigMap")["data"]["values.yaml"])
     environ = environ_of(manifests)
-    loaded, wanted = load(str(path), environ), load_values(SETS[name], environ)
+    loaded, wanted = load(str(path), environ), load_values(dict(SETS[name]), environ)
     assert loaded.settings == wanted.settings
     assert loaded.warnings == wanted.warnings
     assert loaded.notes == ()  # nothing that only a chart needs
@@ -99,7 +98,7 @@ def test_the_defaults_are_the_program_s() -> None:
             elif field.metadata["use"] is not Use.CHART and (*path, key) != ("L4Settings", "defaultDomain"):
                 assert value == (default_of(field) if not isinstance(field, Rows) else []), (*path, key)
 
-    settings = {key: value for key, value in VALUES.items() if key not in {"deployment"}}
+    settings = {key: value for key, value in VALUES.items() if key != "deployment"}
     check(SCHEMA, settings, ())
     assert {path[0] for path, _ in keys(SCHEMA)} >= set(VALUES)
 
@@ -163,7 +162,10 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
     [
         ({"avicredentials": {"username": "ako"}}, "avicredentials.password: missing"),
         ({"avicredentials": {"authtoken": "canary-token"}}, "avicredentials.username: missing"),
-        ({"avicredentials": {"certificateAuthorityData": "PEM"}}, "avicredentials.certificateAuthorityData: given alone"),
+        (
+            {"avicredentials": {"certificateAuthorityData": "PEM"}},
+            "avicredentials.certificateAuthorityData: given alone",
+        ),
         ({"pipeline": {"redisURL": "redis://r:6379/0"}}, "deployment.redis.secret, pipeline.redisURL: only one"),
         ({"deployment": {"worker": {"keda": {"enabled": True}}}}, "deployment.worker.keda.prometheusURL: missing"),
     ],
@@ -180,30 +182,32 @@ def test_a_section_may_be_empty() -> None:
     """A section of which only the head is left counts as not given, as it does for the program."""
     manifests = render(changed(dict.fromkeys(("L7Settings", "L4Settings", "pipeline", "image", "featureGates"))))
     text = one(manifests, "ConfigMap")["data"]["values.yaml"]
-    assert load_values(yaml.safe_load(text), {}).settings == load_values(
-        {key: value for key, value in MINIMUM.items() if key != "deployment"}, {}
-    ).settings
+    assert (
+        load_values(yaml.safe_load(text), {}).settings
+        == load_values({key: value for key, value in MINIMUM.items() if key != "deployment"}, {}).settings
+    )
 
 
 def test_passwords_that_were_made_are_kept() -> None:
     """An upgrade finds the passwords of Redis and Flower in the cluster; without them each is made anew."""
     values = SETS["everything"]
-    simulator = KubeSimulator()
-    with running(simulator.app) as url, helm.Config(kube_apiserver=url, namespace="avi-system") as config:
-        with helm.Chart.load(CHART) as chart:
-            first = _passwords(config, chart, values)
-            assert _passwords(config, chart, values).keys() == first.keys()
-            assert not set(_passwords(config, chart, values).values()) & set(first.values())
-            for name, password in first.items():
-                data = {"password": base64.b64encode(password.encode()).decode()}
-                secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "avi-system"}}
-                simulator.store_for_test(secret | {"data": data})
-            assert _passwords(config, chart, values) == first
+    with (
+        cluster() as api,
+        helm.Config(kube_apiserver=api.url, namespace="red") as config,
+        helm.Chart.load(CHART) as chart,
+    ):
+        first, second = _passwords(config, chart, values), _passwords(config, chart, values)
+        assert first.keys() == second.keys()
+        assert not set(first.values()) & set(second.values())
+        for name, password in first.items():
+            data = {"password": base64.b64encode(password.encode()).decode()}
+            api.post(f"{RED}/secrets", {"metadata": {"name": name}, "data": data})
+        assert _passwords(config, chart, values) == first
     assert sorted(map(len, first.values())) == [32, 32]
 
 
 def _passwords(config: helm.Config, chart: helm.Chart, values: dict[str, Any]) -> dict[str, str]:
-    texts = config.render(chart, values, name="ako", namespace="avi-system")
+    texts = config.render(chart, values, name="ako", namespace="red")
     secrets = of(list(documents(text for name, text in texts.items() if name.endswith("secrets.yaml"))), "Secret")
     return {
         each["metadata"]["name"]: base64.b64decode(each["data"]["password"]).decode()
@@ -243,7 +247,10 @@ def test_network_policies_of_ipv6_addresses() -> None:
 def test_network_policies_follow_the_controller(host: str, port: int, cidr: str | None) -> None:
     """The worker's policy opens the controller's port, to its address where the settings have one, else to any."""
     values = changed(
-        {"ControllerSettings": {"controllerHost": host}, "deployment": {"networkPolicy": {"enabled": True, "apiServer": {"ports": [6443]}}}}
+        {
+            "ControllerSettings": {"controllerHost": host},
+            "deployment": {"networkPolicy": {"enabled": True, "apiServer": {"ports": [6443]}}},
+        }
     )
     assert _egress(values, "worker")[port] == ([{"ipBlock": {"cidr": cidr}}] if cidr else None)
 

@@ -34,6 +34,36 @@ def test_mounted_files_are_read(tmp_path: Path) -> None:
     assert (credentials.password, credentials.ca) == ("hunter2", PEM.strip())
 
 
+def test_ako_s_secret_can_be_mounted_whole(tmp_path: Path) -> None:
+    """Its keys count where neither a variable nor a file of its own does; an empty or absent one never does."""
+    (tmp_path / "username").write_text("ako")
+    (tmp_path / "password").write_text("hunter2\n")
+    (tmp_path / "certificateAuthorityData").write_text("")
+    environ = {"CTRL_SECRET_DIR": str(tmp_path)}
+    found = load_credentials(environ)
+    assert (found.username, found.password, found.token, found.ca) == ("ako", "hunter2", "", "")
+    (tmp_path / "authtoken").write_text("t0ken")
+    assert load_credentials(environ | {"CTRL_PASSWORD": "other"}).password == "other"
+    assert load_credentials(environ).token == "t0ken"
+    (tmp_path / "ca").write_text(PEM)
+    assert load_credentials(environ | {"CTRL_CA_DATA_FILE": str(tmp_path / "ca")}).ca == PEM.strip()
+
+
+def test_a_secret_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """A folder that is not there, and a key that is not text, are problems of CTRL_SECRET_DIR."""
+    with pytest.raises(SettingsError) as caught:
+        load_credentials({"CTRL_SECRET_DIR": str(tmp_path / "none")})
+    assert caught.value.problems == [
+        ("CTRL_SECRET_DIR", f"{tmp_path}/none is no folder; mount the Secret avi-secret there")
+    ]
+    (tmp_path / "username").write_bytes(b"\xff")
+    with pytest.raises(SettingsError) as caught:
+        load_credentials({"CTRL_SECRET_DIR": str(tmp_path)})
+    (place, text) = caught.value.problems[0]
+    assert place == "CTRL_SECRET_DIR"
+    assert "username cannot be used" in text
+
+
 def test_a_token_stands_in_for_a_password() -> None:
     """A user with a token needs no password."""
     assert load_credentials({"CTRL_USERNAME": "admin", "CTRL_AUTHTOKEN": "t0ken"}).token == "t0ken"

@@ -64,6 +64,26 @@ def test_what_a_process_cannot_change_is_refused(values: Path) -> None:
     assert "hunter2" not in str(problems)
 
 
+def test_a_rotated_secret_is_a_new_reading(values: Path, tmp_path: Path) -> None:
+    """A key of the mounted avi-secret that changes, comes or goes is noticed, as one with a file of its own is."""
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    (folder / "password").write_text("one")
+    here = sources(values, credentials=True, environ={"CTRL_SECRET_DIR": str(folder)})
+
+    def tokens() -> tuple[str, str]:
+        credentials = here.read().credentials
+        assert credentials is not None
+        return credentials.password, credentials.token
+
+    assert tokens() == ("one", "")
+    (folder / "password").write_text("two")
+    (folder / "authtoken").write_text("t0ken")
+    assert tokens() == ("two", "t0ken")
+    (folder / "authtoken").unlink()
+    assert tokens() == ("two", "")
+
+
 def test_a_rotated_password_is_a_new_reading(values: Path, tmp_path: Path) -> None:
     """A password file is read again when its content changes; the reading never shows it."""
     secret = tmp_path / "password"
