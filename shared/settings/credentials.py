@@ -24,13 +24,13 @@ _SECTION = "avicredentials"
 FILE_VARIABLES = tuple(f"{key.metadata['env']}_FILE" for _, key in keys(_SCHEMA))
 """The variables that name files with credentials."""
 
-SECRET_VARIABLE = "CTRL_SECRET_DIR"
+FOLDER_VARIABLE = "CTRL_SECRET_DIR"
 
 
 def credential_files(environ: Mapping[str, str]) -> list[Path]:
     """Every file that credentials may be read from, there or not."""
     named = [Path(environ[name]) for name in FILE_VARIABLES if environ.get(name)]
-    folder = environ.get(SECRET_VARIABLE, "")
+    folder = environ.get(FOLDER_VARIABLE, "")
     return named + [Path(folder, path[-1]) for path, _ in keys(_SCHEMA) if folder]
 
 
@@ -58,9 +58,9 @@ def _with_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[
     """The four variables with those that a file gives, and what is wrong with the files."""
     given: dict[str, str] = {}
     problems: list[tuple[str, str]] = []
-    folder = environ.get(SECRET_VARIABLE, "")
+    folder = environ.get(FOLDER_VARIABLE, "")
     if folder and not Path(folder).is_dir():
-        problems.append((SECRET_VARIABLE, f"{folder} is no folder; mount the Secret avi-secret there"))
+        problems.append((FOLDER_VARIABLE, f"{folder} is no folder; mount the Secret avi-secret there"))
     for place, key in keys(_SCHEMA):
         name = key.metadata["env"]
         given[name] = environ.get(name, "")
@@ -69,7 +69,7 @@ def _with_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[
             problems.append((variable, f"set beside {name}; unset one of the two"))
             continue
         if not path and not given[name] and folder and _holds(Path(folder, place[-1])):
-            variable, path = SECRET_VARIABLE, str(Path(folder, place[-1]))
+            variable, path = FOLDER_VARIABLE, str(Path(folder, place[-1]))
         if path:
             try:
                 given[name] = _read(path)

@@ -81,7 +81,8 @@ def configuration() -> str:
         lines += _rows(part.section, (str(part.data_key),), "")
     chart = [str(field.data_key) for field in SCHEMA.fields.values() if field.metadata["use"] is Use.CHART]
     lines.append(
-        f"\n## Read past\n\nOnly the deployment of containers needs them, AKO's chart or [ours](install-helm.md): {', '.join(map(_code, chart))}.\n"
+        "\n## Read past\n\nOnly the deployment of containers needs them, by AKO's chart or [ours](install-helm.md): "
+        f"{', '.join(map(_code, chart))}.\n"
     )
     return "".join(lines)
 

@@ -180,7 +180,7 @@ def test_pods_have_no_rights_that_they_do_not_need(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_process_has_the_time_that_it_needs(name: str) -> None:
-    """Probes ask the port that the process listens on; nothing unready is restarted; an end may take as long as it may."""
+    """Probes ask the port that the process listens on; what is unready is not restarted; an end may take its time."""
     manifests = render(SETS[name])
     templates = workloads(manifests)
     for component in ("watcher", "worker"):
@@ -204,7 +204,7 @@ def test_a_process_has_the_time_that_it_needs(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_names_lead_somewhere(name: str) -> None:
-    """Selectors meet the pods that they mean, scalers their Deployment, pods the accounts and Secrets of the release."""
+    """Selectors meet the pods that they mean, scalers their Deployment, and pods the accounts of the release."""
     manifests = render(SETS[name])
     labels = {component: template["metadata"]["labels"] for component, template in workloads(manifests).items()}
 

@@ -64,7 +64,7 @@ def test_credentials_of_the_values_reach_the_workers(tmp_path: Path) -> None:
 
 
 def test_ako_s_file_is_taken_as_it_is() -> None:
-    """Every key of AKO's chart at its default is accepted; what it says of containers that are not ours does nothing."""
+    """Every key of AKO's chart at its default is accepted; its image and number of replicas do nothing."""
     plain = over(file_of_ako(), {key: value for key, value in MINIMUM.items() if key != "AKOSettings"})
     with helm.Chart.load(CHART) as chart:
         chart.validate_schema(plain)
@@ -78,7 +78,7 @@ def test_ako_s_file_is_taken_as_it_is() -> None:
 
 
 def test_the_defaults_are_the_program_s() -> None:
-    """values.yaml has every setting with its default, but for what a site must say; and the keys of the schema alone."""
+    """values.yaml has every setting with its default, but for what a site must say, and no other key."""
 
     def check(section: Section, values: Mapping[str, Any], path: tuple[str, ...]) -> None:
         known = {str(field.data_key): field for field in section.fields.values()}
