@@ -1,4 +1,4 @@
-"""`python -m shared.settings.generate`: writes every file that is made from the settings' schemas and tables."""
+"""`python -m shared.settings.generate`: writes every file that is made from the settings' schemas, tables and others."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/values.schema.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
     "examples/values.yaml": example,
     f"{CHART}/values.schema.json": _chart,
+    # A chart can't read beyond its own folder.
+    f"{CHART}/files/alerts.yaml": lambda: (ROOT / "deploy/monitoring/alerts.yaml").read_text(),
 }
 """Path below the project's root → its content."""
 

@@ -325,12 +325,13 @@ def test_names_are_short_enough() -> None:
 
 
 def test_the_ingress_class_is_ako_s() -> None:
-    """avi-lb of AKO's controller, default by defaultIngController, and only of a primary instance that wants it."""
+    """avi-lb of AKO's controller, default by defaultIngController, of a primary instance; an uninstall keeps it."""
     found = one(render(MINIMUM), "IngressClass")
     assert found["metadata"]["name"] == "avi-lb"
     assert found["spec"] == {"controller": "ako.vmware.com/avi-lb"}
-    assert found["metadata"]["annotations"] == {"ingressclass.kubernetes.io/is-default-class": "true"}
-    assert "annotations" not in one(render(SETS["everything"]), "IngressClass")["metadata"]
+    keep = {"helm.sh/resource-policy": "keep"}
+    assert found["metadata"]["annotations"] == keep | {"ingressclass.kubernetes.io/is-default-class": "true"}
+    assert one(render(SETS["everything"]), "IngressClass")["metadata"]["annotations"] == keep
     for no in ({"AKOSettings": {"primaryInstance": "false"}}, {"deployment": {"ingressClass": {"create": False}}}):
         assert of(render(changed(no)), "IngressClass") == []
 

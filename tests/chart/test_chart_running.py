@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +12,25 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import redis
 import requests
 import yaml
 
 from cli.stack import EXAMPLE, Stack
-from tests.chart.rendering import NAMESPACE, container, environment, of, one, render, workloads
+from tests.chart.rendering import NAMESPACE, ROOT, container, environment, of, one, render, workloads
 from tests.chart.test_chart_rights import LEASES, Right, granted
 from tests.support import free_port, wait_for
 
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def redis_user(url: str) -> str:
+    """Makes the user that the install page describes; the URL with which it comes."""
+    (command,) = re.findall(r"`(ACL SETUSER [^`]+)`", (ROOT / "docs/install-helm.md").read_text())
+    client = redis.Redis.from_url(url)
+    client.execute_command(*command.replace("PASSWORD", "secret").replace("CLUSTERNAME", "demo").split())
+    client.close()
+    return re.sub("//.*@|//", "//ako:secret@", url)
 
 
 def values_of(stack: Stack) -> dict[str, Any]:
@@ -28,7 +39,7 @@ def values_of(stack: Stack) -> dict[str, Any]:
     authority = (stack.directory / "avi-ca.pem").read_text()
     return values | {
         "ControllerSettings": {**values["ControllerSettings"], "controllerHost": stack.environ["CTRL_IPADDRESS"]},
-        "pipeline": {"redisURL": stack.redis_url, "concurrency": 4},
+        "pipeline": {"redisURL": redis_user(stack.redis_url), "concurrency": 4},
         "avicredentials": {
             "username": "admin",
             "password": stack.environ["CTRL_PASSWORD"],

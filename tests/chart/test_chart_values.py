@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -272,3 +273,28 @@ def test_the_chart_is_of_this_version() -> None:
     """appVersion, which names the image's tag, is the version of the program."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == project["version"]
+
+
+PAGES = [ROOT / "docs/install-helm.md", CHART / "README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_name_values_that_exist(page: Path) -> None:
+    """Each path of a value in a page about the chart leads to a key of values.yaml."""
+    named = re.findall(r"\b((?:deployment|AKOSettings|pipeline|image)\.(?!schema)[a-zA-Z.]+[a-zA-Z])", page.read_text())
+    assert named
+    for path in named:
+        value: Any = VALUES
+        for key in path.split("."):
+            if value == {}:  # free, as resources are
+                break
+            assert key in value, path
+            value = value[key]
+
+
+def test_the_values_of_the_page_can_be_installed() -> None:
+    """The example of the install page renders, and `ako validate` would accept it."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[0].read_text(), re.DOTALL)
+    values = yaml.safe_load(text)
+    assert container(workloads(render(values))["worker"])["image"] == "registry.example.com/ako-celery:0.1.0"
+    assert load_values(values, {}).warnings == ()
