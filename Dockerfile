@@ -25,5 +25,8 @@ RUN mkdir -p /run/avi && chown 10001:10001 /run/avi
 USER 10001:10001
 WORKDIR /tmp
 STOPSIGNAL SIGTERM
+# Of watcher and worker; whoever runs something else from this image says how to ask it.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["ako"]
 CMD ["--help"]
