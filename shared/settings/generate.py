@@ -1,4 +1,4 @@
-"""`python -m shared.settings.generate`: writes every file that is made from the settings' schemas, tables and others."""
+"""`python -m shared.settings.generate`: writes every file that is made from the settings' schemas and other files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "examples/values.yaml": example,
     f"{CHART}/values.schema.json": _chart,
     # A chart can't read beyond its own folder.
-    f"{CHART}/files/alerts.yaml": lambda: (ROOT / "deploy/monitoring/alerts.yaml").read_text(),
+    f"{CHART}/files/alerts.yaml": (ROOT / "deploy/monitoring/alerts.yaml").read_text,
 }
 """Path below the project's root → its content."""
 
