@@ -247,9 +247,11 @@ def _needs(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
         group = kind.path.split("/")[2] if kind.path.startswith("/apis/") else ""
         yield from ((verb, group, kind.resource, "") for verb in ("list", "watch"))
     yield "get", "", "secrets", ""
+    yield "get", "networking.k8s.io", "ingresses", ""
     for resource in ("ingresses", "ingresses/status"):
         yield "patch", "networking.k8s.io", resource, ""
     if not settings.layer7_only:
+        yield "get", "", "services", ""
         yield from (("patch", "", resource, "") for resource in ("services", "services/status"))
     elif settings.service_type is ServiceType.NODE_PORT_LOCAL and settings.annotate_services:
         yield "patch", "", "services", ""

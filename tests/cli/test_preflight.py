@@ -238,14 +238,19 @@ def test_two_networks_of_one_name(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("resource", "shown"),
-    [("ingresses/status", "ingresses/status.networking.k8s.io"), ("services/status", "services/status")],
+    ("verb", "resource", "shown"),
+    [
+        ("patch", "ingresses/status", "ingresses/status.networking.k8s.io"),
+        ("patch", "services/status", "services/status"),
+        ("get", "ingresses", "ingresses.networking.k8s.io"),
+        ("get", "services", "services"),
+    ],
 )
-def test_missing_rights(site: Site, resource: str, shown: str) -> None:
+def test_missing_rights(site: Site, verb: str, resource: str, shown: str) -> None:
     """A verb that the service account lacks is a failed check that names verb and resource."""
-    site.stack.kube_control("deny", {"verbs": ["patch"], "resource": resource})
+    site.stack.kube_control("deny", {"verbs": [verb], "resource": resource})
     try:
-        assert f"patch {shown}" in site.failed()["kubernetes.rights"]["found"]
+        assert f"{verb} {shown}" in site.failed()["kubernetes.rights"]["found"]
     finally:
         site.stack.kube_control("deny", method="DELETE")
 
