@@ -12,23 +12,29 @@ each key; docs/commands.md lists the fields.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from cli.screen import Screen
 from cli.served import read
-from cli.site import IDLE, Site
-from cli.work import as_json, in_words
+from cli.site import IDLE, KeyState, Site, age
+from cli.table import wrapped
+from cli.work import as_json, in_words, known_keys
 from shared.errors import AkoError
 from shared.state import LedgerView, keys
 from workers.compute import wanted_by
+from workers.model.layout import layout_of
 from workers.model.types import Desired
 from workers.plan import Plan, plan
 from workers.reconcile import outside, plan_view
-from workers.services import services_of
+from workers.services import KINDS, read_snapshot
 from workers.vipchange import hold
 
 LEFT = 3  # exit code
+MOST_INPUTS = 20  # of a kind, in the text
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,18 +44,20 @@ def run(options: argparse.Namespace) -> int:
     if options.output == "json":
         print(json.dumps(found, indent=2, default=str))
     else:
-        print("\n\n".join("\n".join(_text(site, each)) for each in found))
+        width = Screen(sys.stdout).width
+        print("\n\n".join("\n".join(wrapped(line, width, 15) for line in _text(site, each)) for each in found))
     return LEFT if any(_is_left(each) for each in found) else 0
 
 
 def _keys(site: Site, what: str) -> list[str]:
     """The keys that a name on the command line means, those that decide first."""
-    if keys.split(what)[0] in keys.KINDS and (":" in what or what == keys.RESYNC):
+    if ":" in what or what == keys.RESYNC:
+        known_keys([what])
         return [what]
     chosen: list[str] = []
     for served in read(site, [what]):
         for line in served.lines:
-            if what in (line.host, served.id):
+            if what.lower() == line.host or what == served.id:
                 chosen += [line.key, *_shards_of(site, line.key)]
         chosen.append(keys.status_key(served.kind, served.id))
     return list(dict.fromkeys(chosen))
@@ -85,18 +93,30 @@ def _inputs(site: Site, key: str) -> dict[str, list[str]]:
     kind, rest = keys.split(key)
     found: dict[str, set[str]] = {}
     if kind == "host":
-        snapshot, _ = site.snapshots.host(rest)
+        host, _ = site.snapshots.host(rest)
         found = {
-            "Ingress": {f"{each['ns']}/{each['name']}" for each in snapshot.ingresses},
-            "Service": set(snapshot.services),
-            "EndpointSlice": {f"{each['ns']}/{each['name']}" for slices in snapshot.slices.values() for each in slices},
-            "Secret": set(snapshot.secrets),
+            "Ingress": _ids(host.ingresses),
+            "Service": set(host.services),
+            "EndpointSlice": _ids(itertools.chain(*host.slices.values())),
+            "Secret": set(host.secrets),
         }
-    elif kind in ("lb", "lbshared"):
-        found = {"Service": set(services_of(site.mirror, key))}
+    elif kind == "shard":
+        tenant, _, parent = rest.partition("/")
+        shard, _ = site.snapshots.shard(tenant, parent, layout_of(site.settings), site.ledger.standing_of)
+        found = {"Ingress": _ids(shard.ingresses)}
+    elif kind in KINDS:
+        services, _ = read_snapshot(site.snapshots, key)
+        found = {"Service": set(services.services), "EndpointSlice": _ids(itertools.chain(*services.slices.values()))}
+    elif kind == "routes":
+        routes, _ = site.snapshots.routes()
+        found = {"Node": _ids(routes.nodes), **{name: _ids(each) for name, each in routes.networks.items()}}
     elif kind == "status":
         found = {rest.partition("/")[0]: {rest.partition("/")[2]}}
     return {name: sorted(ids) for name, ids in found.items() if ids}
+
+
+def _ids(projections: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {f"{each['ns']}/{each['name']}" if each.get("ns") else str(each["name"]) for each in projections}
 
 
 def _objects(desired: Desired, view: LedgerView, made: Plan) -> Iterator[dict[str, Any]]:
@@ -120,6 +140,7 @@ def _objects(desired: Desired, view: LedgerView, made: Plan) -> Iterator[dict[st
             "action": action,
             "fields": todo.get(id_, {}).get("fields", []),
             "uuid": entry.uuid if entry else "",
+            "addresses": [text for texts in entry.extra.values() for text in texts] if entry else [],
             "vipHeld": id_ in wanted and wanted[id_].vip_held,
         }
 
@@ -131,22 +152,16 @@ def _is_left(found: dict[str, Any]) -> bool:
 
 def _text(site: Site, found: dict[str, Any]) -> Iterator[str]:
     yield found["key"]
-    state = site.key(found["key"])
-    yield f"  is           {in_words(state, site.now)}" + (f", because of {state.cause}" if state.cause else "")
-    if state.worker:
-        yield f"  worker       {state.worker}"
-    if state.error:
-        yield f"  last error   {state.error} ({state.failures} failures in a row)"
-    if state.lost:
-        yield f"  lost leases  {state.lost} in a row: its workers die or hang"
-    if state.held:
-        yield "  held         a census would take much away; a second one has to agree (MassDeleteHeld)"
-    for problem in state.problems:
-        yield f"  told         {problem.kind} {problem.namespace}/{problem.name}: {problem.reason}: {problem.message}"
+    yield from _state(site.key(found["key"]), site.now)
     for on in found["waitsFor"]:
         yield f"  waits for    {on}"
     for kind, ids in found["inputs"].items():
-        yield f"  computed of  {kind}: {', '.join(ids)}"
+        more = f" and {len(ids) - MOST_INPUTS} more" if len(ids) > MOST_INPUTS else ""
+        yield f"  computed of  {kind}: {', '.join(ids[:MOST_INPUTS])}{more}"
+    if keys.split(found["key"])[0] in ("routes", "segroup"):
+        yield "  writes into  an object shared with others, which is read when it runs; `ako resync` compares it now"
+    elif not found["inputs"] and not found["objects"] and found["state"] == IDLE:
+        yield "  unknown      nothing in the cluster asks for it, and nothing of it stands on the controller"
     if found.get("frozen"):
         yield "  frozen       it uses what this release does not serve; what stands is left as it is"
     for each in found["objects"]:
@@ -154,4 +169,22 @@ def _text(site: Site, found: dict[str, Any]) -> Iterator[str]:
         if each["vipHeld"]:
             what += ", its VIP is held: `ako resync --allow-vip-change`"
         stands = {"yes": "stands", "no": "is missing", "uncertain": "is uncertain"}[each["stands"]]
-        yield f"  {each['id']}: {'wanted' if each['wanted'] else 'not wanted'}, {stands}; to do: {what}"
+        addresses = f" with {', '.join(each['addresses'])}" if each["addresses"] else ""
+        yield f"  {each['id']}: {'wanted' if each['wanted'] else 'not wanted'}, {stands}{addresses}; to do: {what}"
+
+
+def _state(state: KeyState, now: int) -> Iterator[str]:
+    """What the key is doing, who has it, and what went wrong."""
+    yield f"  is           {in_words(state, now)}" + (f", because of {state.cause}" if state.cause else "")
+    if state.worker:
+        left = f"its lease ends in {age(now, state.lease_until)}" if state.lease_until > now else "its lease is over"
+        yield f"  worker       {state.worker}; {left} unless it is renewed"
+    if state.error:
+        since = f" {age(now, state.error_at)} ago" if state.error_at else ""
+        yield f"  last error   {state.error} ({state.failures} failures in a row, the last{since})"
+    if state.lost:
+        yield f"  lost leases  {state.lost} in a row: its workers die or hang"
+    if state.held:
+        yield "  held         a census would take much away; a second one has to agree (MassDeleteHeld)"
+    for problem in state.problems:
+        yield f"  told         {problem.kind} {problem.namespace}/{problem.name}: {problem.reason}: {problem.message}"

@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from cli.site import DUE, IDLE, LATER, RUNNING, KeyState, Site
+from cli.unlisted import why_unlisted
 from shared.errors import AkoError
 from shared.loadbalancer import service_key
 from shared.state import LedgerEntry, keys
@@ -46,7 +47,10 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One host of an Ingress, or a Service: what stands for it. `changed`: last write, in microseconds; 0 for none."""
+    """One host of an Ingress, or a Service: what stands for it. `changed`: last write, in microseconds; 0 for none.
+
+    `error` and `next_try` are those of the key that makes it, or of the parent that it needs; `waits_for`: Avi objects.
+    """
 
     host: str
     key: str
@@ -59,6 +63,7 @@ class Line:
     changed: int = 0
     error: str = ""
     next_try: int = 0
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Served:
 def read(site: Site, names: Sequence[str] = (), namespace: str = "") -> list[Served]:
     """The objects of ours, sorted: all, those of a namespace, or those named by `namespace/name` or a host.
 
-    Raises AkoError for a name that is none of them.
+    Raises AkoError for a name that is none of them, with the reason.
     """
     facts = site.known_facts()
     if facts is None:
@@ -95,14 +100,13 @@ def read(site: Site, names: Sequence[str] = (), namespace: str = "") -> list[Ser
     found = [each for each in found if not namespace or each.namespace == namespace]
     for name in names:
         if not any(_is_named(each, name) for each in found):
-            text = f"{name} is no Ingress or Service of ours, and no host of one"
-            raise AkoError(text, action="`ako status` lists all; see its class and its namespace")
+            raise AkoError(why_unlisted(site, context, name))
     chosen = [each for each in found if not names or any(_is_named(each, name) for name in names)]
     return sorted(chosen, key=lambda each: (each.kind, each.namespace, each.name))
 
 
 def _is_named(served: Served, name: str) -> bool:
-    return name == served.id or any(name == line.host for line in served.lines)
+    return name == served.id or any(name.lower() == line.host for line in served.lines)
 
 
 def _ingresses(site: Site, context: Context) -> Iterator[Served]:
@@ -120,10 +124,11 @@ def _ingresses(site: Site, context: Context) -> Iterator[Served]:
         lines = []
         for host in hosts:
             key = site.key(keys.host_key(host))
+            concerned = [key, *_shards(site, served.get(host))]
             entries = ledgers.get(key.key, [])
             face = served.get(host, {}).get("faces", {}).get(tenant)
             vip = vips.get(host)
-            state = _state([key, *_shards(site, served.get(host))], stands=vip is not None and bool(vip.v4 or vip.v6))
+            state = _state(concerned, stands=vip is not None and bool(vip.v4 or vip.v6))
             if accepted.unserved or (host in rows and host not in served):
                 state = REFUSED
             lines.append(
@@ -137,8 +142,7 @@ def _ingresses(site: Site, context: Context) -> Iterator[Served]:
                     vip.v6 if vip else (),
                     _servers(entries),
                     _changed(entries),
-                    key.error,
-                    key.at if key.state == LATER and key.failing else 0,
+                    *_trouble(site, concerned),
                 )
             )
         yield Served("Ingress", ingress["ns"], ingress["name"], tuple(lines), told.get(("Ingress", id_), ()))
@@ -171,8 +175,7 @@ def _services(site: Site, context: Context) -> Iterator[Served]:
             tuple(text for text in addresses if ":" in text),
             _servers(entries),
             _changed(entries),
-            key.error,
-            key.at if key.state == LATER and key.failing else 0,
+            *_trouble(site, [key]),
         )
         yield Served("Service", service["ns"], service["name"], (line,), told.get(("Service", id_), ()))
 
@@ -198,13 +201,20 @@ def _state(states: Sequence[KeyState], *, stands: bool) -> str:
     rules = (
         (FAILING, any(state.failing for state in states)),
         (HELD, VIP_CHANGE_HELD in reasons or any(state.held for state in states)),
-        (NONE, NO_SERVERS in reasons),
+        (NONE, stands and NO_SERVERS in reasons),
         (WAITING, not stands and any(state.waited for state in states)),
         (WORKING, active),
         (SERVED, stands),
         (WAITING, all(state.state == IDLE for state in states)),
     )
     return next((name for name, holds in rules if holds), WORKING)
+
+
+def _trouble(site: Site, states: Sequence[KeyState]) -> tuple[str, int, tuple[str, ...]]:
+    """The error of the first of these keys that fails, when it is tried again (0: now), what they all wait for."""
+    failing = next((state for state in states if state.failing), KeyState(""))
+    waits = [on for state in states if state.waited and state.state == LATER for on in site.waits(state.key)]
+    return failing.trouble, failing.at if failing.state == LATER else 0, tuple(dict.fromkeys(waits))
 
 
 def _servers(entries: Iterable[LedgerEntry]) -> dict[str, Servers]:

@@ -14,16 +14,18 @@ from typing import Any
 
 import orjson
 
-from shared.errors import StateError
+from shared.errors import SettingsError, StateError
 from shared.settings import load
 from shared.settings.model import Settings
 from shared.state import Ledger, LedgerEntry, Mirror, State, keys
 from shared.state.connection import bounded
+from shared.state.work import MILLION
 from workers.model.types import Facts, Problem
 from workers.snapshot import Snapshots
 from workers.status import problems_in
 
 RUNNING, DUE, LATER, IDLE = "running", "due", "later", "idle"
+SILENT_AFTER = 15 * MILLION  # a worker announces itself every 5 s, the leading watcher every second
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,13 @@ class KeyState:
         """Whether its last run ended in an error."""
         return bool(self.error or self.failures or self.lost > 1)
 
+    @property
+    def trouble(self) -> str:
+        """What went wrong with it, in words; "" for nothing."""
+        if self.lost > 1 and not self.error:
+            return f"{self.key}: {self.lost} workers in a row died or hung while they ran it; see what they logged last"
+        return self.error or (f"{self.key} failed {self.failures} times" if self.failures else "")
+
 
 class Site:
     """One look at a site; `look` reads anew what changes from moment to moment."""
@@ -66,18 +75,27 @@ class Site:
         self.meta: dict[str, str] = {}
         self.keys: dict[str, KeyState] = {}
         self.workers: dict[str, int] = {}
+        self._waiting: dict[str, list[str]] | None = None
         self.look()
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Site:
         """The site of the settings that a command line names. Raises SettingsError, StateUnavailable."""
-        return cls(load(options.values or os.environ.get("AKO_VALUES"), os.environ).settings)
+        path = options.values or os.environ.get("AKO_VALUES")
+        try:
+            settings = load(path, os.environ).settings
+        except SettingsError as error:
+            if path:
+                raise
+            hint = "not set, and no --values is given; beside `ako dev` its last lines say what to call first"
+            raise SettingsError([*error.problems, ("AKO_VALUES", hint)]) from None
+        return cls(settings)
 
     def look(self) -> None:
         """Reads what every unfinished key is doing. Raises StateUnavailable."""
         self.now = self.ledger.now()
         hashes = ("meta", "claim", "cause", "failures", "waited", "lost", "held", "errors", "problems", "slots")
-        names = ("claims", "ready:0", "ready:1", "later")
+        names = ("claims", "ready:0", "ready:1", "later", "workers")
         with bounded(), self.state.client.pipeline(transaction=True) as pipe:
             for name in hashes:
                 pipe.hgetall(self.state.key(name))
@@ -87,7 +105,9 @@ class Site:
         found = dict(zip(hashes, answer, strict=False))
         scores: dict[str, dict[str, float]] = dict(zip(names, map(dict, answer[len(hashes) :]), strict=True))
         self.meta = found["meta"]
-        self.workers = {name: int(slots) for name, slots in found["slots"].items()}
+        alive = {name for name, at in scores["workers"].items() if self.now - at < SILENT_AFTER}
+        self.workers = {name: int(slots) for name, slots in found["slots"].items() if name in alive}
+        self._waiting = None
         ready = {**scores["ready:1"], **scores["ready:0"]}
         every = {*scores["claims"], *ready, *scores["later"], *found["errors"], *found["problems"], *found["held"]}
         self.keys = {key: _key_state(key, found, scores["claims"], ready, scores["later"], self.now) for key in every}
@@ -105,6 +125,19 @@ class Site:
     def begun(self) -> bool:
         """Whether a watcher has ever begun here."""
         return "digest" in self.meta
+
+    @property
+    def leads_since(self) -> int:
+        """When the present leader began; 0 before there was one."""
+        return int(float(self.meta.get("leads_since", 0)))
+
+    @property
+    def silent_since(self) -> int:
+        """When the leading watcher was last heard, if that is too long ago for one that lives; else 0."""
+        if "leader_seen" not in self.meta:
+            return 0  # it has just begun, or is of a release that doesn't say
+        heard = max(int(float(self.meta["leader_seen"])), self.leads_since)
+        return heard if self.now - heard > SILENT_AFTER else 0
 
     @property
     def complete(self) -> bool:
@@ -132,11 +165,23 @@ class Site:
         return found
 
     def waits(self, key: str) -> list[str]:
-        """The objects that a waiting key waits for. Looks through all that anybody waits for."""
+        """The objects that a waiting key waits for. The first call after a look reads what anybody waits for."""
+        if self._waiting is None:
+            self._waiting = self._read_waiting()
+        return self._waiting.get(key, [])
+
+    def _read_waiting(self) -> dict[str, list[str]]:
         prefix = self.state.key("waiting:")
         with bounded():
-            names = list(self.state.client.scan_iter(match=f"{prefix}*", count=1000))
-            return sorted(name.removeprefix(prefix) for name in names if self.state.client.sismember(name, key))
+            names = sorted(self.state.client.scan_iter(match=f"{prefix}*", count=1000))
+        found: dict[str, list[str]] = {}
+        with bounded(), self.state.client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.smembers(name)
+            for name, waiting in zip(names, pipe.execute(), strict=True):
+                for key in waiting:
+                    found.setdefault(key, []).append(name.removeprefix(prefix))
+        return found
 
 
 def _key_state(
@@ -152,10 +197,10 @@ def _key_state(
         _, _, worker, started = found["claim"].get(key, "- - ? 0").split(" ")
         state, at = RUNNING, int(started)
     elif key in ready:
-        # Control keys and statuses are put in order by adding to the time of the mark (lib.lua).
-        state, at = DUE, min(now, int(ready[key] + (1e15 if keys.split(key)[0] in {"change", "resync"} else 0)))
+        state, at = DUE, min(now, _marked(key, ready[key]))
     elif key in later:
-        state, at = LATER, int(later[key])
+        at = int(later[key])
+        state = LATER if at > now else DUE
     error_at, error = orjson.loads(found["errors"].get(key, '[0,""]'))
     return KeyState(
         key,
@@ -174,9 +219,23 @@ def _key_state(
     )
 
 
+def _marked(key: str, score: float) -> int:
+    """When a ready key was marked: control keys are put in order before all others, statuses 2 s later (lib.lua)."""
+    shift = {"change": 10**15, "resync": 10**15, "status": -2 * MILLION}.get(keys.split(key)[0], 0)
+    return int(score) + shift
+
+
+def leader_in_words(site: Site) -> str:
+    """Which watcher leads, or that none does any more."""
+    who = site.meta.get("leader") or "?"
+    if site.silent_since:
+        return f"none: {who} was last heard {age(site.now, site.silent_since)} ago"
+    return f"{who} leads since {age(site.now, site.leads_since)}"
+
+
 def age(now: int, at: int) -> str:
     """How long ago a time is, or how long until then, in words: `3 s`, `5 min`, `2 h`, `4 d`."""
-    seconds = abs(now - at) / 1e6
+    seconds = abs(now - at) / MILLION
     for limit, unit, size in ((100, "s", 1), (6000, "min", 60), (172_800, "h", 3600)):
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"

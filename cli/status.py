@@ -1,13 +1,15 @@
 """`ako status`: how the site is, and every Ingress and Service of type LoadBalancer of ours with what is served for it.
 
-What the states mean is in `cli.served`. Exit code 0: all of them are served; 3: something is not; 1: it can't be told;
-2: wrong usage. `--output json` is `{"site": {...}, "objects": [...]}`; docs/commands.md lists the fields.
+What the states mean is in `cli.served`, what counts as a trouble of the site in `cli.troubles`. Exit code 0: all is
+served and the site has no trouble; 3: something is not, or it has; 1: it can't be told; 2: wrong usage. `--output json`
+is `{"site": {...}, "objects": [...]}`, with `--watch` one such object on a line; docs/commands.md lists the fields.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,13 +19,22 @@ from typing import Any
 
 import orjson
 
-from cli.served import REFUSED, SERVED, Line, Served, read
-from cli.site import DUE, RUNNING, Site, age, plain
-from cli.table import columns
+from cli.screen import Screen
+from cli.served import FAILING, NONE, REFUSED, SERVED, STATES, Line, Served, read
+from cli.site import DUE, RUNNING, Site, age, leader_in_words, plain
+from cli.table import fitted, wrapped
+from cli.troubles import troubles
 from shared.errors import AkoError
+from workers.model.types import Problem
+from workers.status import NOT_APPLIED
 
 NOT_ALL = 3  # exit code
 REPAINT_SECONDS = 1.0
+MOST_ELSEWHERE = 10
+
+# What passes by itself, and the widths that follow from it.
+_PASSING = re.compile(r'\d+ (s|min|h|d)\b|"oldestDueSeconds": [\d.]+|[ -]+')
+_RED, _YELLOW, _GREEN, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,33 +45,44 @@ def run(options: argparse.Namespace) -> int:
         raise AkoError("no watcher has begun its work yet", where=where, action="Start `ako watcher`; see its log")
     if options.watch:
         return _watch(site, options)
+    screen = Screen(sys.stdout)
     objects = read(site, options.names, options.namespace)
-    if options.output == "json":
-        print(json.dumps({"site": summary(site), "objects": [_as_json(each) for each in objects]}, indent=2))
-    else:
-        print(_text(site, objects))
-    return _code(objects)
+    screen.say(_as_text(site, objects, screen) if options.output == "text" else _as_json(site, objects, indent=2))
+    return _code(site, objects)
 
 
 def _watch(site: Site, options: argparse.Namespace) -> int:
-    """Shows it again whenever it has changed, until Ctrl-C."""
-    before, code = "", 0
+    """Shows it again whenever it has changed, until Ctrl-C; on a terminal each second, so that its ages are true."""
+    screen, before, code = Screen(sys.stdout), "", 0
     try:
         while True:
-            objects = read(site, options.names, options.namespace)
-            text, code = _text(site, objects), _code(objects)
-            if text != before:
-                sys.stdout.write(("\x1b[H\x1b[2J" if sys.stdout.isatty() else "\n") + text + "\n")
-                sys.stdout.flush()
-                before = text
-            time.sleep(REPAINT_SECONDS)
-            site.look()
+            began = time.monotonic()
+            shown, code = _look(site, options, screen)
+            now = _PASSING.sub(" ", shown)
+            if options.output == "text" and (screen.rewrites or now != before):
+                screen.replace(shown)
+            elif now != before:
+                screen.say(shown)
+            before = now
+            # A site of many hosts takes a while to read, and Redis has other things to do.
+            time.sleep(max(REPAINT_SECONDS, 3 * (time.monotonic() - began)))
     except KeyboardInterrupt:
         return code
 
 
-def _code(objects: Iterable[Served]) -> int:
-    return 0 if all(each.state == SERVED for each in objects) else NOT_ALL
+def _look(site: Site, options: argparse.Namespace, screen: Screen) -> tuple[str, int]:
+    """What is to be shown now, and the exit code. What can't be told now (Redis is away, say) may be told later."""
+    try:
+        site.look()
+        objects = read(site, options.names, options.namespace)
+    except AkoError as error:
+        return (str(error) if options.output == "text" else json.dumps({"error": str(error)})), 1
+    shown = _as_text(site, objects, screen) if options.output == "text" else _as_json(site, objects)
+    return shown, _code(site, objects)
+
+
+def _code(site: Site, objects: Iterable[Served]) -> int:
+    return 0 if all(each.state == SERVED for each in objects) and not troubles(site) else NOT_ALL
 
 
 # -- the site itself -------------------------------------------------------------------------------------------------
@@ -69,6 +91,7 @@ def _code(objects: Iterable[Served]) -> int:
 def summary(site: Site) -> dict[str, Any]:
     """The site in a few fields, as `--output json` has them."""
     meta, settings, facts = site.meta, site.settings, site.known_facts()
+    silent = site.silent_since
     pending = [state for state in site.keys.values() if state.state == DUE]
     census = orjson.loads(meta["census"]) if "census" in meta else None
     return {
@@ -79,7 +102,8 @@ def summary(site: Site) -> dict[str, Any]:
         "settings": meta.get("digest", ""),
         "settingsHere": settings.digest(),
         "leader": meta.get("leader", ""),
-        "leads": _time(int(float(meta.get("leads_since", 0)))),
+        "leads": _time(site.leads_since),
+        "leaderSilentSince": _time(silent),
         "epoch": int(meta.get("epoch", 0)),
         "complete": site.complete,
         "workers": len(site.workers),
@@ -92,6 +116,7 @@ def summary(site: Site) -> dict[str, Any]:
         "controllerAnswers": int(meta.get("breaker", 0)) == 0,
         "census": census and {**census, "began": _time(census["began"]), "ended": _time(census["ended"])},
         "refused": meta.get("refused", ""),
+        "troubles": troubles(site),
     }
 
 
@@ -102,7 +127,12 @@ def _time(at: int) -> str | None:
 # -- showing ---------------------------------------------------------------------------------------------------------
 
 
-def _as_json(served: Served) -> dict[str, Any]:
+def _as_json(site: Site, objects: Iterable[Served], indent: int | None = None) -> str:
+    found = {"site": summary(site), "objects": [_object(each) for each in objects]}
+    return json.dumps(found, indent=indent)
+
+
+def _object(served: Served) -> dict[str, Any]:
     lines = []
     for line in served.lines:
         shown = asdict(line)
@@ -117,42 +147,49 @@ def _camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
-def _text(site: Site, objects: Sequence[Served]) -> str:
-    parts = ["\n".join(_head(site))]
+def _as_text(site: Site, objects: Sequence[Served], screen: Screen) -> str:
+    parts = [_wrapped(_head(site), screen, indent=12)]
     if objects:
-        parts.append(_table(site, objects))
+        table = fitted(_rows(site, objects), screen.width)
+        parts.append(_painted(table) if screen.coloured else table)
     elif site.known_facts() is not None:
         parts.append("No Ingress or Service of ours is here.")
-    if attention := list(_attention(site, objects)):
-        parts.append("\n".join(["What needs attention:", *attention]))
+    if attention := [*troubles(site), *_attention(site, objects), *_elsewhere(site)]:
+        lines = _wrapped((f"  {text}" for text in dict.fromkeys(attention)), screen, indent=4)
+        parts.append(f"What needs attention:\n{lines}")
     return "\n\n".join(parts)
+
+
+def _wrapped(lines: Iterable[str], screen: Screen, indent: int) -> str:
+    return "\n".join(wrapped(line, screen.width, indent) for line in lines)
+
+
+def _painted(table: str) -> str:
+    """The table with its states in colour; a state is the last word of a line."""
+    colours = {SERVED: _GREEN, **dict.fromkeys((FAILING, NONE, REFUSED), _RED)}
+    states = re.compile(rf"\b({'|'.join(sorted(STATES, key=len, reverse=True))})$", re.MULTILINE)
+    return states.sub(lambda found: f"{colours.get(found[1], _YELLOW)}{found[1]}{_PLAIN}", table)
 
 
 def _head(site: Site) -> Iterator[str]:
     said = summary(site)
     yield f"cluster     {said['cluster']} on {said['controller']}, cloud {said['cloud']} {said['cloudType']}".rstrip()
-    since = int(float(site.meta.get("leads_since", 0)))
-    yield f"watcher     {said['leader'] or '?'} leads since {age(site.now, since)}, epoch {said['epoch']}"
+    yield f"watcher     {leader_in_words(site)}, epoch {said['epoch']}, settings {said['settings']}"
     yield f"workers     {said['workers']} with {said['slots']} slots"
     oldest = f", the oldest for {said['oldestDueSeconds']:.0f} s" if said["due"] else ""
     now = f"{said['running']} running, {said['failing']} failing, {said['held']} held"
     yield f"work        {said['due']} due{oldest}, {now}"
+    yield f"breaker     {'closed' if said['controllerAnswers'] else 'open: the controller can not be used'}"
     if census := site.meta.get("census"):
         found = orjson.loads(census)
         counts = f"{found['objects']} objects, {found['drifted']} keys differed, {found['orphans']} of nobody"
         yield f"census      {age(site.now, found['ended'])} ago: {counts}"
-    if not site.complete:
-        yield "not ready   cluster and controller are being read; until then nothing is written"
-    if not said["controllerAnswers"]:
-        yield f"breaker     the controller does not answer; tried again every {age(0, 30_000_000)} at most"
     if said["settings"] != said["settingsHere"]:
         here = f"this command has {said['settingsHere']}"
         yield f"settings    the pipeline works by {said['settings']}, {here}: look at --values and the environment"
-    if said["refused"]:
-        yield f"census      refused: {said['refused']}"
 
 
-def _table(site: Site, objects: Sequence[Served]) -> str:
+def _rows(site: Site, objects: Sequence[Served]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("object", "host", "IPv4", "IPv6", "servers up", "changed", "state")]
     for served in objects:
         title = served.id if served.kind == "Ingress" else f"{served.id} (Service)"
@@ -168,18 +205,33 @@ def _table(site: Site, objects: Sequence[Served]) -> str:
                     line.state,
                 )
             )
-    return columns(rows)
+    return rows
 
 
 def _attention(site: Site, objects: Sequence[Served]) -> Iterator[str]:
-    """Errors and warnings of these objects, each once, with what to do."""
+    """Errors and warnings of these objects with what to do, and what they wait for."""
     for served in objects:
         for line in served.lines:
             if line.error:
                 again = f"; next try in {age(site.now, line.next_try)}" if line.next_try > site.now else ""
-                yield f"  {served.id}: {line.error}{again}"
+                yield f"{served.id}: {line.error}{again}"
+            if line.waits_for:
+                yield f"{served.id}: {line.host or 'it'} waits for {', '.join(line.waits_for)}"
+        errors = [line.error for line in served.lines if line.error]
         for problem in served.problems:
-            yield f"  {served.id}: {problem.reason}: {problem.message}"
-    for key in site.keys.values():
-        if key.held:
-            yield f"  {key.key}: held until a second census agrees (MassDeleteHeld); `ako explain {key.key}`"
+            if problem.reason != NOT_APPLIED or not any(error in problem.message for error in errors):
+                yield f"{served.id}: {problem.reason}: {problem.message}"
+
+
+def _elsewhere(site: Site) -> Iterator[str]:
+    """What is told of other objects: nodes without routes, parents that could not be made."""
+    found: dict[Problem, None] = {
+        each: None
+        for key in site.keys.values()
+        for each in key.problems
+        if each.warning and each.kind not in ("Ingress", "Service")
+    }
+    for problem in list(found)[:MOST_ELSEWHERE]:
+        yield f"{problem.kind} {problem.name}: {problem.reason}: {problem.message}"
+    if len(found) > MOST_ELSEWHERE:
+        yield f"and {len(found) - MOST_ELSEWHERE} more of this kind: `ako work --output json`"

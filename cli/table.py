@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
 
 from cli.readback import Host, Pool, Route, Standing
 
@@ -47,6 +48,38 @@ def columns(rows: Sequence[Row]) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def fitted(rows: Sequence[Row], width: int) -> str:
+    """The same, but where a line would be longer than `width`: a block for each row, its first cell alone on a line."""
+    text = columns(rows)
+    if max(map(len, text.splitlines())) <= width:
+        return text
+    head, *rest = rows
+    return "\n".join(line for row in rest for line in _short_lines(head, row, width))
+
+
+def wrapped(line: str, width: int, indent: int) -> str:
+    """A line as several of at most `width` characters; those after the first are indented. No word is broken."""
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _short_lines(head: Row, row: Row, width: int) -> Iterable[str]:
+    if row[0]:
+        yield row[0]
+    line = ""
+    for name, cell in zip(head[1:], row[1:], strict=True):
+        if cell in ("", _NONE):
+            continue
+        part = f"{name} {cell}"
+        if line and len(line) + 2 + len(part) > width:
+            yield wrapped(line, width, 6)
+            line = ""
+        line = f"{line}  {part}" if line else f"    {part}"
+    if line:
+        yield wrapped(line, width, 6)
 
 
 def _host_rows(host: Host) -> list[Row]:

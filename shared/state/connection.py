@@ -36,10 +36,16 @@ def bounded() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
+        denied = isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError)
+        action = (
+            "Look at user and password in pipeline.redisURL or AKO_REDIS_URL, and at the rights of that user"
+            if denied
+            else "Look at the Redis server, and at pipeline.redisURL or AKO_REDIS_URL; work goes on when it is back"
+        )
         raise StateUnavailable(
-            f"Redis does not answer as it should: {type(error).__name__}: {error}",
+            f"Redis does not answer as it should: {type(error).__name__}: {str(error).rstrip('.')}",
             where="Redis",
-            action="Look at the Redis server; work continues by itself when it is back",
+            action=action,
         ) from error
 
 

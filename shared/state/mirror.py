@@ -51,11 +51,8 @@ class Mirror:
         return Epoch(int(number), incarnation, run_id, mirror == "1" and ledger == "1")
 
     def check(self, epoch: Epoch) -> bool:
-        """True while Redis is the one that the epoch began on and nobody has taken over."""
-        with bounded():
-            run_id = str(self.state.client.info("server")["run_id"])
-        number, incarnation = self.state.fields("meta", ["epoch", "incarnation"])
-        return run_id == epoch.run_id and incarnation == epoch.incarnation and number == str(epoch.number)
+        """True while Redis is the one that the epoch began on and nobody has taken over; says that the leader lives."""
+        return bool(self.state.script("check", epoch.number, epoch.incarnation, epoch.run_id))
 
     def apply(
         self, epoch: Epoch, kind: str, changed: Sequence[Projection], deleted: Sequence[str], cause: str

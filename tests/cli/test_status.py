@@ -24,12 +24,15 @@ class Shown:
     """The commands as their user calls them, and what they print."""
 
     def __init__(self, here: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.here, self._capsys = here, capsys
+        self.here, self._capsys, self.alive = here, capsys, True
         for name, value in here.environment.items():
             monkeypatch.setenv(name, value)
 
     def text(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and what was printed, errors too."""
+        """Exit code and what was printed, errors too. With `alive`, a worker and the leader were heard just now."""
+        if self.alive:
+            self.here.worker.reconciler.work.announce(8)
+            assert self.here.mirror.check(self.here.epoch)
         code = main(arguments)
         out = self._capsys.readouterr()
         assert PASSWORD not in out.out + out.err
@@ -84,7 +87,7 @@ def test_a_host_or_an_object_can_be_asked_for(shown: Shown) -> None:
     assert shown.json("status", "--namespace", "blue")[1]["objects"] == []
     code, text = shown.text("status", "red/nothing")
     assert code == 1
-    assert "red/nothing is no Ingress or Service of ours" in text
+    assert "red/nothing is no Ingress or Service that the watcher has seen" in text
 
 
 def test_a_vip_without_servers_needs_attention(shown: Shown) -> None:
@@ -114,12 +117,16 @@ def test_an_error_is_shown_with_the_next_try(shown: Shown) -> None:
     code, work = shown.json("work")
     failing = [each for each in work["keys"] if each["error"]]
     assert (code, [each["key"] for each in failing]) == (3, ["host:foo.example.com"])
-    assert shown.text("work", "--retry") == (0, "1 keys are due now\n")
+    assert shown.text("work", "--retry") == (0, "marked as changed, to run at once: host:foo.example.com\n")
     here.run()
     assert shown.json("status", "foo.example.com")[0] == 0
     assert not [each for each in shown.json("work")[1]["keys"] if each["error"]]
     assert shown.text("work", "--retry") == (0, "no key fails\n")
-    assert shown.text("work", "--retry", "nonsense")[0] == 1
+    assert shown.json("work", "--retry", "resync") == (0, {"marked": ["resync"]})
+    for words in (["work", "nonsense"], ["work", "host:"], ["work", "--retry", "nonsense"], ["explain", "pool:x"]):
+        code, text = shown.text(*words)
+        assert code == 1
+        assert "is no work key" in text
 
 
 def test_a_host_that_waits_says_for_what(shown: Shown) -> None:

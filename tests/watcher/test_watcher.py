@@ -240,6 +240,24 @@ def test_no_epoch_without_a_sure_lease(cluster: Cluster, redis_url: str) -> None
         wait_for(lambda: one.complete)
 
 
+def test_a_leader_says_that_it_lives(cluster: Cluster, redis_url: str) -> None:
+    """Every second while it leads; a look at an epoch that is over says nothing."""
+    with running(cluster, redis_url) as start:
+        one = start("one")
+
+        def seen() -> int:
+            return int(one.state.hash("meta").get("leader_seen", 0))
+
+        first = wait_for(seen)
+        wait_for(lambda: seen() > first, seconds=3)
+        one.stop()
+        mirror = Mirror(one.state)
+        over, _ = mirror.begin(SETTINGS.digest()), mirror.begin(SETTINGS.digest())
+        last = seen()
+        assert not mirror.check(over)
+        assert seen() == last
+
+
 def test_takeover_and_return(cluster: Cluster, redis_url: str) -> None:
     """When the leader ends, the standby leads within a second or two; until then it writes nothing."""
     with running(cluster, redis_url) as start:
