@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cli.screen import Screen
-from cli.served import read
+from cli.served import chosen, read
 from cli.site import IDLE, KeyState, Site, age
 from cli.table import wrapped
 from cli.work import as_json, in_words, known_keys
@@ -54,13 +54,15 @@ def _keys(site: Site, what: str) -> list[str]:
     if ":" in what or what == keys.RESYNC:
         known_keys([what])
         return [what]
-    chosen: list[str] = []
-    for served in read(site, [what]):
+    if site.known_facts() is None:
+        raise AkoError("the controller has not been read yet", action="`ako status` shows what is missing for that")
+    found: list[str] = []
+    for served in chosen(site, read(site), [what]):
         for line in served.lines:
             if what.lower() == line.host or what == served.id:
-                chosen += [line.key, *_shards_of(site, line.key)]
-        chosen.append(keys.status_key(served.kind, served.id))
-    return list(dict.fromkeys(chosen))
+                found += [line.key, *_shards_of(site, line.key)]
+        found.append(keys.status_key(served.kind, served.id))
+    return list(dict.fromkeys(found))
 
 
 def _shards_of(site: Site, key: str) -> list[str]:
@@ -71,16 +73,14 @@ def _shards_of(site: Site, key: str) -> list[str]:
 
 def _explained(site: Site, key: str) -> dict[str, Any]:
     facts = site.known_facts()
-    if facts is None:
-        raise AkoError("the controller has not been read yet", action="`ako status` shows what is missing for that")
     found: dict[str, Any] = {
         **as_json(site.key(key), site.now),
         "waitsFor": site.waits(key),
-        "inputs": _inputs(site, key),
+        "inputs": _inputs(site, key) if facts else {},
     }
-    desired = wanted_by(key, facts, site.settings, site.snapshots, site.ledger)
+    desired = wanted_by(key, facts, site.settings, site.snapshots, site.ledger) if facts else None
     if desired is None:
-        return {**found, "objects": [], "plan": None}
+        return {**found, "frozen": False, "objects": [], "plan": None}
     view = site.ledger.view(key, outside(desired))
     if not site.ledger.allows_vip_change(site.meta.get("digest", "")):
         desired = hold(desired, view.own)
@@ -158,11 +158,13 @@ def _text(site: Site, found: dict[str, Any]) -> Iterator[str]:
     for kind, ids in found["inputs"].items():
         more = f" and {len(ids) - MOST_INPUTS} more" if len(ids) > MOST_INPUTS else ""
         yield f"  computed of  {kind}: {', '.join(ids[:MOST_INPUTS])}{more}"
-    if keys.split(found["key"])[0] in ("routes", "segroup"):
+    if site.known_facts() is None:
+        yield "  not known    what it wants: the controller has not been read yet (`ako status`)"
+    elif keys.split(found["key"])[0] in ("routes", "segroup"):
         yield "  writes into  an object shared with others, which is read when it runs; `ako resync` compares it now"
     elif not found["inputs"] and not found["objects"] and found["state"] == IDLE:
         yield "  unknown      nothing in the cluster asks for it, and nothing of it stands on the controller"
-    if found.get("frozen"):
+    if found["frozen"]:
         yield "  frozen       it uses what this release does not serve; what stands is left as it is"
     for each in found["objects"]:
         what = each["action"] + (f" ({', '.join(each['fields'])})" if each["fields"] else "")

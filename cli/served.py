@@ -49,7 +49,7 @@ class Servers:
 class Line:
     """One host of an Ingress, or a Service: what stands for it. `changed`: last write, in microseconds; 0 for none.
 
-    `error` and `next_try` are those of the key that makes it, or of the parent that it needs; `waits_for`: Avi objects.
+    `error` and `next_try` are those of `key`, which makes it, or of the parents it needs; `waits_for`: Avi objects.
     """
 
     host: str
@@ -64,6 +64,7 @@ class Line:
     error: str = ""
     next_try: int = 0
     waits_for: tuple[str, ...] = ()
+    parent_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +88,29 @@ class Served:
         return max((line.state for line in self.lines), key=STATES.index, default=REFUSED)
 
 
-def read(site: Site, names: Sequence[str] = (), namespace: str = "") -> list[Served]:
-    """The objects of ours, sorted: all, those of a namespace, or those named by `namespace/name` or a host.
+def read(site: Site) -> list[Served]:
+    """All objects of ours, sorted; none before the first census."""
+    facts = site.known_facts()
+    if facts is None:
+        return []
+    context = context_for(site.settings, facts)
+    found = [*_ingresses(site, context), *_services(site, context)]
+    return sorted(found, key=lambda each: (each.kind, each.namespace, each.name))
+
+
+def chosen(site: Site, found: Sequence[Served], names: Sequence[str] = (), namespace: str = "") -> list[Served]:
+    """Those of a namespace, or those named by `namespace/name` or a host.
 
     Raises AkoError for a name that is none of them, with the reason.
     """
     facts = site.known_facts()
     if facts is None:
         return []
-    context = context_for(site.settings, facts)
-    found = [*_ingresses(site, context), *_services(site, context)]
     found = [each for each in found if not namespace or each.namespace == namespace]
     for name in names:
         if not any(_is_named(each, name) for each in found):
-            raise AkoError(why_unlisted(site, context, name))
-    chosen = [each for each in found if not names or any(_is_named(each, name) for name in names)]
-    return sorted(chosen, key=lambda each: (each.kind, each.namespace, each.name))
+            raise AkoError(why_unlisted(site, context_for(site.settings, facts), name))
+    return [each for each in found if not names or any(_is_named(each, name) for name in names)]
 
 
 def _is_named(served: Served, name: str) -> bool:
@@ -143,6 +151,7 @@ def _ingresses(site: Site, context: Context) -> Iterator[Served]:
                     _servers(entries),
                     _changed(entries),
                     *_trouble(site, concerned),
+                    tuple(state.key for state in concerned[1:]),
                 )
             )
         yield Served("Ingress", ingress["ns"], ingress["name"], tuple(lines), told.get(("Ingress", id_), ()))

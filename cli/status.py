@@ -13,14 +13,14 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from cli.screen import Screen
-from cli.served import FAILING, NONE, REFUSED, SERVED, STATES, Line, Served, read
+from cli.served import FAILING, NONE, REFUSED, SERVED, STATES, Line, Served, chosen, read
 from cli.site import DUE, RUNNING, Site, age, leader_in_words, plain
 from cli.table import fitted, wrapped
 from cli.troubles import troubles
@@ -46,9 +46,9 @@ def run(options: argparse.Namespace) -> int:
     if options.watch:
         return _watch(site, options)
     screen = Screen(sys.stdout)
-    objects = read(site, options.names, options.namespace)
-    screen.say(_as_text(site, objects, screen) if options.output == "text" else _as_json(site, objects, indent=2))
-    return _code(site, objects)
+    look = _Look.at(site, options)
+    screen.say(_as_text(look, screen) if options.output == "text" else _as_json(look, indent=2))
+    return look.code
 
 
 def _watch(site: Site, options: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def _watch(site: Site, options: argparse.Namespace) -> int:
     try:
         while True:
             began = time.monotonic()
-            shown, code = _look(site, options, screen)
+            shown, code = _shown(site, options, screen)
             now = _PASSING.sub(" ", shown)
             if options.output == "text" and (screen.rewrites or now != before):
                 screen.replace(shown)
@@ -70,19 +70,34 @@ def _watch(site: Site, options: argparse.Namespace) -> int:
         return code
 
 
-def _look(site: Site, options: argparse.Namespace, screen: Screen) -> tuple[str, int]:
+def _shown(site: Site, options: argparse.Namespace, screen: Screen) -> tuple[str, int]:
     """What is to be shown now, and the exit code. What can't be told now (Redis is away, say) may be told later."""
     try:
         site.look()
-        objects = read(site, options.names, options.namespace)
+        look = _Look.at(site, options)
     except AkoError as error:
         return (str(error) if options.output == "text" else json.dumps({"error": str(error)})), 1
-    shown = _as_text(site, objects, screen) if options.output == "text" else _as_json(site, objects)
-    return shown, _code(site, objects)
+    return (_as_text(look, screen) if options.output == "text" else _as_json(look)), look.code
 
 
-def _code(site: Site, objects: Iterable[Served]) -> int:
-    return 0 if all(each.state == SERVED for each in objects) and not troubles(site) else NOT_ALL
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is to be shown: the objects asked for, the troubles of the site, and whether it is `all` objects."""
+
+    site: Site
+    objects: list[Served]
+    troubles: list[str]
+    all: bool
+
+    @classmethod
+    def at(cls, site: Site, options: argparse.Namespace) -> _Look:
+        every = read(site)
+        objects = chosen(site, every, options.names, options.namespace)
+        return cls(site, objects, troubles(site, every), not options.names and not options.namespace)
+
+    @property
+    def code(self) -> int:
+        return 0 if all(each.state == SERVED for each in self.objects) and not self.troubles else NOT_ALL
 
 
 # -- the site itself -------------------------------------------------------------------------------------------------
@@ -116,7 +131,6 @@ def summary(site: Site) -> dict[str, Any]:
         "controllerAnswers": int(meta.get("breaker", 0)) == 0,
         "census": census and {**census, "began": _time(census["began"]), "ended": _time(census["ended"])},
         "refused": meta.get("refused", ""),
-        "troubles": troubles(site),
     }
 
 
@@ -127,9 +141,9 @@ def _time(at: int) -> str | None:
 # -- showing ---------------------------------------------------------------------------------------------------------
 
 
-def _as_json(site: Site, objects: Iterable[Served], indent: int | None = None) -> str:
-    found = {"site": summary(site), "objects": [_object(each) for each in objects]}
-    return json.dumps(found, indent=indent)
+def _as_json(look: _Look, indent: int | None = None) -> str:
+    site = {**summary(look.site), "troubles": look.troubles}
+    return json.dumps({"site": site, "objects": [_object(each) for each in look.objects]}, indent=indent)
 
 
 def _object(served: Served) -> dict[str, Any]:
@@ -147,14 +161,16 @@ def _camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
-def _as_text(site: Site, objects: Sequence[Served], screen: Screen) -> str:
+def _as_text(look: _Look, screen: Screen) -> str:
+    site, objects = look.site, look.objects
     parts = [_wrapped(_head(site), screen, indent=12)]
     if objects:
         table = fitted(_rows(site, objects), screen.width)
         parts.append(_painted(table) if screen.coloured else table)
     elif site.known_facts() is not None:
         parts.append("No Ingress or Service of ours is here.")
-    if attention := [*troubles(site), *_attention(site, objects), *_elsewhere(site)]:
+    attention = [*look.troubles, *_attention(site, objects), *(_elsewhere(site) if look.all else ())]
+    if attention:
         lines = _wrapped((f"  {text}" for text in dict.fromkeys(attention)), screen, indent=4)
         parts.append(f"What needs attention:\n{lines}")
     return "\n\n".join(parts)
@@ -229,7 +245,7 @@ def _elsewhere(site: Site) -> Iterator[str]:
         each: None
         for key in site.keys.values()
         for each in key.problems
-        if each.warning and each.kind not in ("Ingress", "Service")
+        if each.warning and each.kind not in ("Ingress", "Service") and not (each.reason == NOT_APPLIED and key.error)
     }
     for problem in list(found)[:MOST_ELSEWHERE]:
         yield f"{problem.kind} {problem.name}: {problem.reason}: {problem.message}"

@@ -6,21 +6,23 @@ or a worker nothing that changes from now on arrives. What stands on the control
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
+from cli.served import Served
 from cli.site import DUE, RUNNING, Site, age
-from shared.state import keys
 from shared.state.work import MILLION
 
 LATE_AFTER = 120 * MILLION
 MOST_NAMED = 5
-# Ingresses and Services show what their own keys fail with.
-SHOWN_WITH_OBJECTS = ("host", "shard", "lb", "lbshared")
 
 
-def troubles(site: Site) -> list[str]:
-    """Every trouble of the site, the one to begin with first."""
-    return [*_processes(site), *_knowledge(site), *_controller(site), *_keys(site)]
+def troubles(site: Site, every: Sequence[Served]) -> list[str]:
+    """Every trouble of the site, the one to begin with first.
+
+    What the keys of an Ingress or Service fail with is told of that one; here of those that belong to none of `every`.
+    """
+    shown = {key for served in every for line in served.lines for key in (line.key, *line.parent_keys)}
+    return [*_processes(site), *_knowledge(site), *_controller(site), *_keys(site, shown)]
 
 
 def _processes(site: Site) -> Iterator[str]:
@@ -56,8 +58,8 @@ def _controller(site: Site) -> Iterator[str]:
         )
 
 
-def _keys(site: Site) -> Iterator[str]:
-    failing = [k for k in site.keys.values() if k.failing and keys.split(k.key)[0] not in SHOWN_WITH_OBJECTS]
+def _keys(site: Site, shown: Collection[str]) -> Iterator[str]:
+    failing = [key for key in site.keys.values() if key.failing and key.key not in shown]
     for key in failing[:MOST_NAMED]:
         again = f"; next try in {age(site.now, key.at)}" if key.at > site.now else ""
         yield (key.trouble if key.key in key.trouble else f"{key.key}: {key.trouble}") + again

@@ -119,7 +119,9 @@ def as_json(state: KeyState, now: int) -> dict[str, Any]:
 
 
 def in_words(state: KeyState, now: int) -> str:
-    """What a key is doing: `running for 3 s`, `due for 1 s`, `due in 5 min`, `idle`."""
+    """What a key is doing: `running for 3 s`, `lost 12 s ago`, `due for 1 s`, `due in 5 min`, `idle`."""
+    if state.state == RUNNING and state.lease_until <= now:
+        return f"lost {age(now, state.lease_until)} ago"
     if state.state == RUNNING:
         return f"running for {age(now, state.at)}"
     if state.state == DUE:

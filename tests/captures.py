@@ -31,6 +31,7 @@ _MASKS = (
     (r"Shared-L7-\d", "Shared-L7-N"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:N"),
     (r"watcher +\S+ leads", "watcher NAME leads"),
+    (r"settings [0-9a-f]{16}", "settings DIGEST"),
     (r"\d+ (s|min)\b", "N s"),
     (r"\d+ objects", "N objects"),
     (r"\d+ keys", "N keys"),

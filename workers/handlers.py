@@ -119,7 +119,9 @@ class Handlers:
         result, desired, view = self.objects.run(claim, compute)
         lacking, view = self._addresses(claim, desired, view)
         found = [
-            unserved(desired, each.name, families_allocated(each)) for each in desired.objects if each.type == VSVIP
+            unserved(desired, each.name, families_allocated(each))
+            for each in desired.objects
+            if each.type == VSVIP and each.id in view.own and view.own[each.id].stands
         ]
         problems = (*result.problems, *itertools.chain(*found))
         result = _until_addressed(result, claim, lacking)

@@ -111,6 +111,21 @@ def test_before_the_first_census_nothing_counts_as_served(
             code, text = shown.text(*words)
             assert code == 3
             assert "The controller has not been read completely yet" in text
+        code, text = shown.text("explain", "resync")
+        assert code == 3
+        assert "because of the mirror is complete" in text
+        assert shown.text("explain", "red/ing1")[0] == 1
+
+
+def test_what_can_not_be_taken_away_is_a_trouble(here: Site, shown: Shown) -> None:
+    """The Ingress is gone and nobody shows its host any more, but the controller refuses to delete its pool."""
+    no = {"error": "not now"}
+    here.simulator.faults.add({"method": "DELETE", "path": "/api/pool", "count": -1, "status": 400, "body": no})
+    here.delete("Ingress", "red/ing1")
+    here.settle()
+    code, found = shown.json("status")
+    assert (code, found["objects"]) == (3, [])
+    assert any("not now" in text and "; next try in" in text for text in found["site"]["troubles"])
 
 
 def test_what_is_not_ours_is_said_with_the_reason(here: Site, shown: Shown) -> None:

@@ -45,3 +45,17 @@ def test_it_is_told_until_there_is_a_server(here: Site) -> None:
     here.settle()
     assert told(here) == []
     assert sum("NoServers" in text for text in here.kube.events) == 3
+
+
+def test_a_service_without_a_vip_is_not_told_of_it(here: Site) -> None:
+    """While the network is full there is no VIP to be without servers; once there is one, it is told."""
+    full = {"error": "No available free IPs in network net1"}
+    fault = here.simulator.faults.add(
+        {"method": "POST", "path": "/api/vsvip", "name": "db", "count": -1, "status": 400, "body": full}
+    )
+    here.settle()
+    assert fault.hits > 0
+    assert [text for text in told(here) if text.startswith("lb:")] == []
+    here.simulator.faults.clear()
+    here.settle()
+    assert [text for text in told(here) if text.startswith("lb:")] == ["lb:red/db Service The IPv4 VIP"]
