@@ -13,7 +13,8 @@ States, the worst of an object's hosts counts:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ from shared.state import LedgerEntry, keys
 from workers.model.accept import acceptance, hosts_of, tenant_of
 from workers.model.context import Context, context_for
 from workers.model.service_accept import service_acceptance
-from workers.model.types import Problem, split_object_id
+from workers.model.types import HostVips, Problem, split_object_id
 from workers.model.vips import VIP_CHANGE_HELD
 from workers.status import vips_of
 from workers.unserved import NO_SERVERS
@@ -121,6 +122,7 @@ def _ingresses(site: Site, context: Context) -> Iterator[Served]:
     namespaces, classes = site.snapshots.namespaces(), site.mirror.all("IngressClass")
     rows = {host: orjson.loads(text) for host, text in site.state.hash("rows").items()}
     told, ledgers = _told(site), site.ledgers(map(keys.host_key, rows))
+    standing = functools.cache(lambda tenant: vips_of(rows, tenant, site.ledger))
     for id_, ingress in site.mirror.all("Ingress").items():
         accepted = acceptance(ingress, namespaces, classes, context)
         if not accepted.ours:
@@ -128,33 +130,41 @@ def _ingresses(site: Site, context: Context) -> Iterator[Served]:
         tenant = tenant_of(ingress["ns"], namespaces, context)
         hosts = list(dict.fromkeys(hosts_of(ingress, context)))
         served = {host: rows[host] for host in hosts if host in rows and id_ not in rows[host].get("refused", ())}
-        vips = vips_of(served, tenant, site.ledger)
         lines = []
         for host in hosts:
-            key = site.key(keys.host_key(host))
-            concerned = [key, *_shards(site, served.get(host))]
-            entries = ledgers.get(key.key, [])
-            face = served.get(host, {}).get("faces", {}).get(tenant)
-            vip = vips.get(host)
-            state = _state(concerned, stands=vip is not None and bool(vip.v4 or vip.v6))
-            if accepted.unserved or (host in rows and host not in served):
-                state = REFUSED
-            lines.append(
-                Line(
-                    host,
-                    key.key,
-                    state,
-                    vip.vs_name if vip else "",
-                    split_object_id(face["vsvip"][1])[2] if face else "",
-                    vip.v4 if vip else (),
-                    vip.v6 if vip else (),
-                    _servers(entries),
-                    _changed(entries),
-                    *_trouble(site, concerned),
-                    tuple(state.key for state in concerned[1:]),
-                )
-            )
+            vip = standing(tenant).get(host) if host in served else None
+            refused = bool(accepted.unserved) or (host in rows and host not in served)
+            entries = ledgers.get(keys.host_key(host), [])
+            lines.append(_host_line(site, host, served.get(host, {}), tenant, vip, entries, refused=refused))
         yield Served("Ingress", ingress["ns"], ingress["name"], tuple(lines), told.get(("Ingress", id_), ()))
+
+
+def _host_line(
+    site: Site,
+    host: str,
+    row: Mapping[str, Any],
+    tenant: str,
+    vip: HostVips | None,
+    entries: Sequence[LedgerEntry],
+    *,
+    refused: bool,
+) -> Line:
+    key = site.key(keys.host_key(host))
+    concerned = [key, *(site.key(shard) for shard in row.get("shards", ()))]
+    face = row.get("faces", {}).get(tenant)
+    return Line(
+        host,
+        key.key,
+        REFUSED if refused else _state(concerned, stands=vip is not None and bool(vip.v4 or vip.v6)),
+        vip.vs_name if vip else "",
+        split_object_id(face["vsvip"][1])[2] if face else "",
+        vip.v4 if vip else (),
+        vip.v6 if vip else (),
+        _servers(entries),
+        _changed(entries),
+        *_trouble(site, concerned),
+        tuple(state.key for state in concerned[1:]),
+    )
 
 
 def _services(site: Site, context: Context) -> Iterator[Served]:
@@ -197,10 +207,6 @@ def _told(site: Site) -> dict[tuple[str, str], tuple[Problem, ...]]:
             if problem.warning:
                 found.setdefault((problem.kind, f"{problem.namespace}/{problem.name}"), {})[problem] = None
     return {on: tuple(problems) for on, problems in found.items()}
-
-
-def _shards(site: Site, row: dict[str, Any] | None) -> list[KeyState]:
-    return [site.key(shard) for shard in (row or {}).get("shards", ())]
 
 
 def _state(states: Sequence[KeyState], *, stands: bool) -> str:
