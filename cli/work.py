@@ -160,7 +160,7 @@ def _retry(site: Site, named: list[str], *, as_text: bool) -> int:
     work = Work(site.state, worker="ako work", digest="", lease_ttl=site.settings.pipeline.lease_ttl)
     work.mark(wanted, "change", "ako work --retry")
     if as_text:
-        print(f"marked as changed, to run at once: {', '.join(wanted)}" if wanted else "no key fails")
+        print(f"{len(wanted)} keys are due now" if wanted else "no key fails")
     else:
         print(json.dumps({"marked": wanted}, indent=2))
     return 0

@@ -117,7 +117,7 @@ def test_an_error_is_shown_with_the_next_try(shown: Shown) -> None:
     code, work = shown.json("work")
     failing = [each for each in work["keys"] if each["error"]]
     assert (code, [each["key"] for each in failing]) == (3, ["host:foo.example.com"])
-    assert shown.text("work", "--retry") == (0, "marked as changed, to run at once: host:foo.example.com\n")
+    assert shown.text("work", "--retry") == (0, "1 keys are due now\n")
     here.run()
     assert shown.json("status", "foo.example.com")[0] == 0
     assert not [each for each in shown.json("work")[1]["keys"] if each["error"]]
