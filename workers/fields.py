@@ -345,7 +345,7 @@ def learned(sent: Any, answer: Any) -> Iterator[tuple[str, str]]:
             yield uuid, name
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def address_text(text: str) -> str:
     """The canonical text of an address; a text that is none is returned as it is."""
     try:
@@ -359,7 +359,7 @@ def subnet_text(value: Mapping[str, Any]) -> str:
     return _network_text(value.get("ip_addr", {}).get("addr", ""), value.get("mask", ""))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _network_text(address: str, mask: int | str) -> str:
     try:
         return str(parse_network(f"{address}/{mask}"))

@@ -25,7 +25,7 @@ _SPELLING = re.compile(
 )
 # What would be read as something else inside a query; the rest stays raw, as AKO writes it ("VM Network").
 _ESCAPES = str.maketrans({"%": "%25", "&": "%26", "#": "%23", "+": "%2B"})
-_REMEMBERED = 16_384  # texts; a worker meets the same few thousand again and again
+_REMEMBERED = 4_096  # texts; a worker meets the same few thousand again and again
 
 
 @dataclass(frozen=True, slots=True)
