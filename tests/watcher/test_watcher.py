@@ -390,8 +390,13 @@ def test_as_a_process(cluster: Cluster, redis_url: str, tmp_path: Path) -> None:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ)
         try:
             wait_for(lambda: client.hget("ako:test:meta", "mirror_complete") == "1", seconds=20)
-            cluster.put(NODE, "late")
-            wait_for(lambda: any("Node late changed" in text for text in client.lrange(QUEUE, 0, -1)))
+
+            def sent() -> bool:
+                # A message may be lost, and no worker is here whose tick would send it again: so change more.
+                cluster.put(NODE, f"late-{time.monotonic():.0f}")
+                return any("Node late-" in text for text in client.lrange(QUEUE, 0, -1))
+
+            wait_for(sent, seconds=20, what="a message")
             process.send_signal(signal.SIGTERM)
             began = time.monotonic()
             assert process.wait(5) == 0
